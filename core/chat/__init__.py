@@ -1,0 +1,82 @@
+"""The nouns of a conversation, pure: parts, messages, calls, deltas, events, actions."""
+
+from core.chat.actions import Action, Verb, pack, unpack
+from core.chat.call import Call, Options, Raw, Tool
+from core.chat.deltas import (
+    Delta,
+    Finish,
+    FinishReason,
+    ImageDelta,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallDelta,
+    UsageDelta,
+    is_visible,
+)
+from core.chat.events import (
+    Accepted,
+    AccountEvent,
+    BalanceChanged,
+    ConversationChanged,
+    Failed,
+    Finished,
+    LinkChanged,
+    Notice,
+    ReasoningAdded,
+    Snapshot,
+    TextAdded,
+    ToolUsed,
+    TurnEnded,
+    TurnEvent,
+    TurnStarted,
+)
+from core.chat.message import Message, Role, text_message
+from core.chat.parts import ImagePart, Part, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
+from core.chat.profile import Profile
+from core.chat.usage import Usage
+
+__all__ = [
+    "Accepted",
+    "AccountEvent",
+    "Action",
+    "BalanceChanged",
+    "Call",
+    "ConversationChanged",
+    "Delta",
+    "Failed",
+    "Finish",
+    "FinishReason",
+    "Finished",
+    "ImageDelta",
+    "ImagePart",
+    "LinkChanged",
+    "Message",
+    "Notice",
+    "Options",
+    "Part",
+    "Profile",
+    "Raw",
+    "ReasoningAdded",
+    "ReasoningDelta",
+    "ReasoningPart",
+    "Role",
+    "Snapshot",
+    "TextAdded",
+    "TextDelta",
+    "TextPart",
+    "Tool",
+    "ToolCallDelta",
+    "ToolCallPart",
+    "ToolResultPart",
+    "ToolUsed",
+    "TurnEnded",
+    "TurnEvent",
+    "TurnStarted",
+    "Usage",
+    "UsageDelta",
+    "Verb",
+    "is_visible",
+    "pack",
+    "text_message",
+    "unpack",
+]

@@ -1,0 +1,1 @@
+"""What every room stands on, with no domain at all: clock, ids, errors, money, database, Redis, HTTP."""
