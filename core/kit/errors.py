@@ -119,6 +119,6 @@ class UpstreamFailed(AppError):
         retry_after_s: float | None = None,
         **params: Param,
     ) -> None:
-        super().__init__(code, retry_after_s=retry_after_s, **params)
+        super().__init__(code, field=None, retry_after_s=retry_after_s, **params)
         self.fault = fault
         self.status = status
