@@ -47,7 +47,7 @@ class WireError(ValueError):
     """The document is not of this form: an unknown kind, a newer version, a field missing or of the wrong type."""
 
 
-def encode(document: Document | list[Document]) -> str:
+def encode(document: Document | list[Any]) -> str:
     """JSON text, for rows and logs; text with broken surrogates is mended, since no database accepts it."""
     try:
         return orjson.dumps(document).decode()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tortoise import fields
 
 from core.kit.orm import Table
@@ -11,7 +13,9 @@ class ConversationRow(Table):
     """A tree of messages with a head."""
 
     id = fields.CharField(primary_key=True, max_length=40)
-    account = fields.ForeignKeyField("core.AccountRow", related_name=False, on_delete=fields.RESTRICT)
+    account: fields.ForeignKeyRelation[Any] = fields.ForeignKeyField(
+        "core.AccountRow", related_name=False, on_delete=fields.RESTRICT
+    )
     title = fields.CharField(max_length=200, default="")
     titled_by = fields.CharField(max_length=8, default="auto")
     """auto · person: a person's title is never overwritten."""
@@ -37,7 +41,9 @@ class MessageRow(Table):
     """A node of the tree."""
 
     id = fields.CharField(primary_key=True, max_length=40)
-    conversation = fields.ForeignKeyField("core.ConversationRow", related_name=False, on_delete=fields.RESTRICT)
+    conversation: fields.ForeignKeyRelation[Any] = fields.ForeignKeyField(
+        "core.ConversationRow", related_name=False, on_delete=fields.RESTRICT
+    )
     parent_id = fields.CharField(max_length=40, null=True)
     role = fields.CharField(max_length=12)
     parts = fields.TextField()
@@ -61,7 +67,9 @@ class BindingRow(Table):
 
     place = fields.CharField(primary_key=True, max_length=160)
     """`door:bot:chat:thread:user`, with 0 for what does not apply."""
-    conversation = fields.ForeignKeyField("core.ConversationRow", related_name=False, on_delete=fields.CASCADE)
+    conversation: fields.ForeignKeyRelation[Any] = fields.ForeignKeyField(
+        "core.ConversationRow", related_name=False, on_delete=fields.CASCADE
+    )
     updated_at = fields.DatetimeField()
 
     class Meta:

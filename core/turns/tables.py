@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tortoise import fields
 
 from core.kit.orm import Table
@@ -14,8 +16,12 @@ class TurnRow(Table):
     """
 
     id = fields.CharField(primary_key=True, max_length=40)
-    conversation = fields.ForeignKeyField("core.ConversationRow", related_name=False, on_delete=fields.RESTRICT)
-    account = fields.ForeignKeyField("core.AccountRow", related_name=False, on_delete=fields.RESTRICT)
+    conversation: fields.ForeignKeyRelation[Any] = fields.ForeignKeyField(
+        "core.ConversationRow", related_name=False, on_delete=fields.RESTRICT
+    )
+    account: fields.ForeignKeyRelation[Any] = fields.ForeignKeyField(
+        "core.AccountRow", related_name=False, on_delete=fields.RESTRICT
+    )
     """Who asked and pays; may differ from the conversation's owner in groups."""
     key = fields.CharField(max_length=200, unique=True)
     """Idempotency key of the door: the platform's event id, the browser's own."""
@@ -53,7 +59,9 @@ class DeliveryRow(Table):
     """Where a turn's answer is being shown."""
 
     id = fields.CharField(primary_key=True, max_length=40)
-    turn = fields.ForeignKeyField("core.TurnRow", related_name=False, on_delete=fields.RESTRICT)
+    turn: fields.ForeignKeyRelation[Any] = fields.ForeignKeyField(
+        "core.TurnRow", related_name=False, on_delete=fields.RESTRICT
+    )
     door = fields.CharField(max_length=12)
     bot = fields.CharField(max_length=40)
     place = fields.TextField()
@@ -76,7 +84,9 @@ class DeliveredRow(Table):
     """One platform message of a delivery: finds the turn of a message someone replies to."""
 
     id = fields.BigIntField(primary_key=True)
-    delivery = fields.ForeignKeyField("core.DeliveryRow", related_name=False, on_delete=fields.CASCADE)
+    delivery: fields.ForeignKeyRelation[Any] = fields.ForeignKeyField(
+        "core.DeliveryRow", related_name=False, on_delete=fields.CASCADE
+    )
     door = fields.CharField(max_length=12)
     bot = fields.CharField(max_length=40)
     chat = fields.CharField(max_length=40)
