@@ -1,0 +1,1 @@
+"""The bots: front ends inside chat applications; they collect input and render events, and decide nothing."""
