@@ -34,7 +34,7 @@ def catalogue(locale: str) -> Mapping[str, Text]:
     return texts
 
 
-def t(key: str, locale: str, **params: Param) -> str:
+def t(key: str, locale: str, /, **params: Param) -> str:
     """The text in the reader's language, in English where that language lacks it, the key itself where both do.
 
     `count` chooses the plural form. A placeholder without its parameter shows as an ellipsis.
