@@ -86,6 +86,11 @@ class _Statements(AsyncpgDBClient):
             return await super()._translate_exceptions(func, *args, **kwargs)
         except AWAY as exc:
             raise Unavailable("database_unavailable", retry_after_s=1) from exc
+        except asyncpg.InterfaceError as exc:
+            # The same class tells of our own mistakes, such as a wrong number of parameters.
+            if not str(exc).endswith(("connection is closed", "connection has been released back to the pool")):
+                raise
+            raise Unavailable("database_unavailable", retry_after_s=1) from exc
 
     @translate_exceptions
     async def execute_count(self, query: str, values: Sequence[Any] | None = None) -> int:

@@ -190,7 +190,11 @@ async def _fetch(conn: BaseDBAsyncClient, sql: str, params: Sequence[Any]) -> li
 
 
 def _prepared(conn: BaseDBAsyncClient, sql: str, params: Sequence[Any]) -> tuple[str, list[Any]]:
-    return (_for_sqlite(sql) if _dialect_of(conn) == "sqlite" else sql), list(params)
+    values = list(params)
+    for value in values:
+        if isinstance(value, datetime) and value.tzinfo is None:
+            raise ValueError("a naive datetime names no moment")
+    return (_for_sqlite(sql) if _dialect_of(conn) == "sqlite" else sql), values
 
 
 def _dialect_of(conn: BaseDBAsyncClient) -> Dialect:

@@ -1,0 +1,1 @@
+"""The tests: under each folder what its namesake promises."""

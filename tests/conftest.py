@@ -1,0 +1,19 @@
+"""What every test may ask for; each kind of fixture lives in a module of its own and is named here."""
+
+from __future__ import annotations
+
+from tests.databases import (
+    database,
+    database_template,
+    database_url,
+    empty_database_url,
+    second_database_url,
+)
+
+__all__ = [
+    "database",
+    "database_template",
+    "database_url",
+    "empty_database_url",
+    "second_database_url",
+]
