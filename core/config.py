@@ -121,6 +121,8 @@ class Config:
     discord_token: str | None = field(repr=False)
     discord_api_url: str
     log_level: str
+    runtime_dir: Path
+    """For sockets: the session's own folder (XDG_RUNTIME_DIR), else /tmp."""
 
     @property
     def embedded(self) -> bool:
@@ -184,6 +186,7 @@ def load(environ: Mapping[str, str]) -> Config:
         discord_token=_token("PARLEY_DISCORD_TOKEN", text("PARLEY_DISCORD_TOKEN")),
         discord_api_url=_http_url("PARLEY_DISCORD_API_URL", text("PARLEY_DISCORD_API_URL")) or "https://discord.com",
         log_level=_log_level(text("PARLEY_LOG_LEVEL")),
+        runtime_dir=Path(text("XDG_RUNTIME_DIR") or "/tmp"),
     )
 
 
