@@ -41,6 +41,19 @@ AWAY = (
 """Errors that say the server cannot be reached now; OSError includes every time-out."""
 
 
+class _Plain(asyncpg.Connection):  # type: ignore[misc]
+    """Gives back without asking the server to reset the session: one round trip less for each unit of work.
+
+    An open transaction is still rolled back. So nothing may change a session: SET LOCAL and transaction-level
+    advisory locks, never SET, LISTEN or session-level locks.
+    """
+
+    __slots__ = ()
+
+    def get_reset_query(self) -> str:
+        return ""
+
+
 class _Held:
     """A connection of the pool while it is ours."""
 
@@ -115,6 +128,7 @@ class PostgresDatabase(_Statements):
             raise OperationalError("the database is closed")
         self._pool = await asyncpg.create_pool(
             self._dsn,
+            connection_class=_Plain,
             min_size=POOL_MIN,
             max_size=POOL_MAX,
             timeout=CONNECT_S,

@@ -7,16 +7,16 @@ and schema editors are used as they are. Every migration is atomic: both databas
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import time
 from typing import Any
 
 import structlog
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.context import TortoiseContext
-from tortoise.migrations.autodetector import MigrationAutodetector, _NoopRecorder
 from tortoise.migrations.executor import MigrationExecutor
 from tortoise.migrations.graph import MigrationKey
-from tortoise.migrations.loader import MigrationLoader
 from tortoise.migrations.migration import Migration
 from tortoise.migrations.recorder import MigrationRecorder
 
@@ -35,11 +35,21 @@ log = structlog.get_logger(__name__)
 Apps = dict[str, dict[str, Any]]
 
 
+class _Silent(MigrationRecorder):
+    """Answers the graph that nothing was applied, without asking the database."""
+
+    def __init__(self) -> None:
+        super().__init__(connection=None)
+
+    async def applied_migrations(self) -> list[MigrationKey]:
+        return []
+
+
 async def migrate(client: BaseDBAsyncClient, apps: Apps) -> list[str]:
     """Apply every pending migration; their names in order. The client's database is bound to the context."""
     executor = MigrationExecutor(client, apps)
     # The graph asks what was applied; we ask in each transaction, and the client would wait for that transaction.
-    executor.loader.recorder = _NoopRecorder()
+    executor.loader.recorder = _Silent()
     await executor.loader.build_graph()
     done: list[str] = []
     until = time.monotonic() + WAIT_FOR_OTHERS_S
@@ -64,13 +74,18 @@ async def pending(client: BaseDBAsyncClient, apps: Apps) -> list[str]:
 
 def chain(apps: Apps) -> list[str]:
     """The names of all migrations in order: one app, so their numbers order them."""
-    loader = MigrationLoader(apps, _NoopRecorder())
-    loader.load_disk()
-    return sorted(key.name for key in loader.disk_migrations)
+    names: list[str] = []
+    for app in apps.values():
+        package = importlib.import_module(app["migrations"])
+        names += [found.name for found in pkgutil.iter_modules(package.__path__)]
+    return sorted(names)
 
 
 async def differences(context: TortoiseContext, apps: Apps) -> list[Any]:
     """The operations by which the tables differ from what the chain makes, in tortoise's own terms."""
+    # Not at the top: only developers and their tests compare.
+    from tortoise.migrations.autodetector import MigrationAutodetector
+
     assert context.apps is not None
     writers = await MigrationAutodetector(context.apps, apps).changes()
     return [operation for writer in writers for operation in writer.operations]
