@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tortoise import fields
 
 from core.kit.orm import Table
@@ -54,8 +56,12 @@ class HoldLegRow(Table):
     """The part of a hold that lies in one pot."""
 
     id = fields.BigIntField(primary_key=True)
-    hold = fields.ForeignKeyField("core.HoldRow", related_name=False, on_delete=fields.RESTRICT)
-    pot = fields.ForeignKeyField("core.PotRow", related_name=False, on_delete=fields.RESTRICT)
+    hold: fields.ForeignKeyRelation[Any] = fields.ForeignKeyField(
+        "core.HoldRow", related_name=False, on_delete=fields.RESTRICT
+    )
+    pot: fields.ForeignKeyRelation[Any] = fields.ForeignKeyField(
+        "core.PotRow", related_name=False, on_delete=fields.RESTRICT
+    )
     amount = fields.BigIntField()
     spent = fields.BigIntField(default=0)
 
@@ -69,7 +75,9 @@ class EntryRow(Table):
     """One pot's immutable line."""
 
     id = fields.CharField(primary_key=True, max_length=40)
-    pot = fields.ForeignKeyField("core.PotRow", related_name=False, on_delete=fields.RESTRICT)
+    pot: fields.ForeignKeyRelation[Any] = fields.ForeignKeyField(
+        "core.PotRow", related_name=False, on_delete=fields.RESTRICT
+    )
     account_id = fields.CharField(max_length=40)
     amount = fields.BigIntField()
     """Signed, in the pot's unit."""
