@@ -142,7 +142,7 @@ class SqliteDatabase(_Statements, SqliteClient):
     async def create_connection(self, with_db: bool) -> None:
         if self._closed:
             raise OperationalError("the database is closed")
-        connection = await aiosqlite.connect(
+        connection = aiosqlite.connect(
             self.filename,
             isolation_level=None,
             detect_types=sqlite3.PARSE_DECLTYPES,
@@ -150,6 +150,7 @@ class SqliteDatabase(_Statements, SqliteClient):
             cached_statements=512,
         )
         try:
+            await connection
             connection.row_factory = sqlite3.Row
             # Changing the journal mode takes the write lock, so the busy timeout above comes first.
             for pragma, value in (
@@ -161,6 +162,8 @@ class SqliteDatabase(_Statements, SqliteClient):
                 await connection.execute_fetchall(f"PRAGMA {pragma}={value}")
         except BaseException:
             connection.stop()
+            # Its thread tells the event loop of its end, and must not find it closed.
+            await asyncio.to_thread(connection._thread.join, BUSY_TIMEOUT_MS / 1000)
             raise
         self._connection = connection
         await self._post_connect()
