@@ -6,7 +6,7 @@ For `/v1`, each a transaction of its own: `lane.hold`, `lane.capture`, `lane.rel
 
 from core.billing import lane, owners
 from core.billing.ledger import capture, credit, debit, hold, post, release
-from core.billing.rules import cost, credits_pot, quote
+from core.billing.rules import cost, credits_pot, owner_of, quote
 from core.billing.statements import balance, entries, find_hold
 from core.billing.types import (
     Balance,
@@ -54,6 +54,7 @@ __all__ = [
     "find_hold",
     "hold",
     "lane",
+    "owner_of",
     "owners",
     "post",
     "quote",

@@ -369,7 +369,7 @@ def _unaffordable(needed: int, pot: Pot) -> NotAffordable:
 
 def _check_key(key: str) -> None:
     if not 0 < len(key) <= MAX_KEY or not key.isprintable():
-        raise BadInput("key_invalid", field="key")
+        raise BadInput("idempotency_key_invalid", field="key")
 
 
 def _check_posting(key: str, reference: str, amount: object) -> None:
