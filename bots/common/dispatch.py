@@ -7,12 +7,13 @@ return; answers are then shown by tasks of the desk's own. `resume` shows what a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Awaitable, Callable
 
 import structlog
 
-from bots.common.door import DoorContext, Platform, enter
+from bots.common.door import DoorContext, Platform, enter, label_of
 from bots.common.inbound import Incoming, Press, ask, place_of, source_of
 from bots.common.present import Showing, page_texts, present
 from bots.common.surface import (
@@ -59,6 +60,15 @@ class Desk:
         self._showing: dict[DeliveryId, asyncio.Task[None]] = {}
         self._shown: dict[DeliveryId, None] = {}
 
+    async def finished(self) -> None:
+        """Wait until every answer being shown has arrived."""
+        while self._showing:
+            await asyncio.wait(set(self._showing.values()))
+
+    async def explain(self, incoming: Incoming, error: AppError) -> None:
+        """Tell the person what is wrong, in their language."""
+        await self.say(incoming.place, commands.said(explain(error, match(incoming.person.language))))
+
     # Messages.
 
     async def message(self, incoming: Incoming) -> None:
@@ -69,7 +79,7 @@ class Desk:
             locale = context.locale
             if incoming.command is not None:
                 await self._command(incoming, context)
-            elif not incoming.text.strip():
+            elif not incoming.text.strip() and not incoming.quote:
                 if incoming.attachments or incoming.private:
                     key = "chat.pictures_later" if incoming.attachments else "command.help.intro"
                     await self.say(incoming.place, commands.said(t(key, locale)))
@@ -178,12 +188,18 @@ class Desk:
 
     # Turns.
 
-    async def stop(self, turn: TurnId, person_context: DoorContext) -> None:
-        """Stop a turn by a means of the platform's own (Telegram's stop under a draft)."""
-        try:
-            await turns.cancel(turn, by=person_context.account.id)
-        except (NotAllowed, NotFound):
-            return
+    async def stopped(self, incoming: Incoming, payload: str | None) -> None:
+        """The platform's own stop was used (Telegram's, under a draft): quietly end what was being written.
+
+        `payload` is the packed STOP action of what was shown, None when this process does not know it.
+        """
+        context = await enter(self.platform, incoming.person)
+        action = unpack(payload) if payload else None
+        with contextlib.suppress(NotAllowed, NotFound):
+            if action is not None and action.verb is Verb.STOP:
+                await turns.cancel(TurnId(action.target), by=context.account.id)
+            else:
+                await commands.run("stop", "", self._asked(incoming, context, None))
 
     async def show(self, turn: turns.Turn, place: Place) -> None:
         """Show a turn where it was asked, unless that is being done or was done."""
@@ -284,7 +300,7 @@ class Desk:
             locale=context.locale,
             door=self.platform.name,
             place=place_of(self.platform.name, self.platform.bot, incoming),
-            label=self.platform.label(incoming.person),
+            label=label_of(self.platform, incoming.person),
             private=incoming.private,
             turn=turn,
         )

@@ -29,10 +29,6 @@ class Platform(Protocol):
         """The place where something is to be shown; also one that a former process described."""
         ...
 
-    def label(self, person: Person) -> str:
-        """How the other side of a link sees this person, such as `Telegram @mei`."""
-        ...
-
 
 @dataclass(frozen=True, slots=True)
 class DoorContext:
@@ -46,3 +42,9 @@ async def enter(platform: Platform, person: Person) -> DoorContext:
     """Recognise the person; their first contact makes an account, silently. Raises NotAllowed for a banned one."""
     account = await accounts.resolve(platform.name, person.id, person.display)
     return DoorContext(account, account.locale or match(person.language))
+
+
+def label_of(platform: Platform, person: Person) -> str:
+    """How the other side of a link sees this person: `Telegram Mei (@mei)`."""
+    known = " ".join(part for part in (person.display, f"({person.handle})" if person.handle else "") if part)
+    return f"{platform.name.capitalize()} {known or person.id}"[:120]

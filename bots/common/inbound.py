@@ -25,6 +25,8 @@ class Person:
     id: str
     display: str
     """A name to show others; may be empty."""
+    handle: str = ""
+    """The unique public name, such as `@mei`; empty where there is none."""
     language: str | None = None
     """The platform's hint, such as `zh-hans`."""
 

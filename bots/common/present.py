@@ -53,6 +53,8 @@ log = structlog.get_logger(__name__)
 
 PATIENCE_S = 30.0
 """The longest pause between two tries of a write that failed; the tries themselves never end."""
+FAILED_S = 0.5
+"""The pause after an unfinished page that did not get through; the surface itself knows of longer ones."""
 IDLE_S = 20.0
 """How long the writer sleeps when nothing happens."""
 
@@ -202,7 +204,7 @@ class _Presenter:
             page = self._unfinished(texts[self.settled] if len(texts) > self.settled else "")
             fades = written + self.limits.keep_s if self._drafting and self.limits.keep_s else float("inf")
             now = clock()
-            wait = self.surface.live_wait()
+            wait = self.surface.live_wait(draft=self._drafting and not self._waiting_in_queue)
             worth = self._worth_showing(page, now - began) or now >= fades
             if worth and wait <= 0:
                 await self._show(page)
@@ -241,7 +243,7 @@ class _Presenter:
             line = t("answer.thinking", locale)
         shown = "\n\n".join(part for part in (pager.mend(text), line) if part)
         stop = Button(t("button.stop", locale), Action(Verb.STOP, self.showing.turn), "danger")
-        return Page(shown, rows=() if self._drafting else ((stop,),), thinking=not text)
+        return Page(shown, rows=((stop,),), thinking=not text)
 
     def _worth_showing(self, page: Page, waited_s: float) -> bool:
         if self.written is not None and page.text == self.written.text:
@@ -268,16 +270,13 @@ class _Presenter:
             elif self._drafting and not self._waiting_in_queue:
                 await self.surface.draft(page)
             else:
-                stop = Button(t("button.stop", self.showing.locale), Action(Verb.STOP, self.showing.turn), "danger")
-                await self._post(self.settled, Page(page.text, ((stop,),), page.thinking))
+                await self._post(self.settled, page)
         except Missing:
             self.shown[self.settled] = None
             self.written = None
-        except Flooded:
+        except (Flooded, Unsent, Uncertain):
             self.written = None
-        except (Unsent, Uncertain):
-            self.written = None
-            await self._sleep(self.ended, 1.0)
+            await self._sleep(self.ended, FAILED_S)
         except Refused as refused:
             log.info("page.live_refused", turn=self.showing.turn, why=str(refused))
 
@@ -347,7 +346,7 @@ class _Presenter:
         self.shown.extend([None] * (index + 1 - len(self.shown)))
         self.shown[index] = sent
         self.unsure.discard(index)
-        for message in (sent.message, *sent.more):
+        for message in (*sent.more, sent.message):  # the first message of a page is the one a restart goes on with
             await self.book.sent(delivery, index, sent.chat, message)
 
     def _line_instead(self, index: int) -> Page:

@@ -125,8 +125,8 @@ class Surface(Protocol):
         """Constant for the life of the surface."""
         ...
 
-    def live_wait(self) -> float:
-        """Seconds until unfinished text would be welcome (draft or edit); `inf` when this chat has no room for it."""
+    def live_wait(self, *, draft: bool) -> float:
+        """Seconds until unfinished text would be welcome, as a draft or an edit; `inf` when the chat has no room."""
         ...
 
     async def hint(self) -> None:
@@ -134,7 +134,7 @@ class Surface(Protocol):
         ...
 
     async def draft(self, page: Page) -> None:
-        """Show unfinished text that is no message; only where `limits.drafts`.
+        """Show unfinished text that is no message; only where `limits.drafts`. Its stop button is the platform's own.
 
         Raises Flooded, Unsent and Unreachable; other faults are dropped, the next draft overtakes this one.
         """

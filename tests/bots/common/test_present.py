@@ -106,7 +106,7 @@ class FakeSurface:
         self.closed = 0
         self._free_at = 0.0
 
-    def live_wait(self) -> float:
+    def live_wait(self, *, draft: bool) -> float:
         return self._free_at - asyncio.get_running_loop().time()
 
     async def _write(self) -> None:

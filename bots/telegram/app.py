@@ -1,0 +1,131 @@
+"""The Telegram bot's process: recognises itself, then receives, works, shows, and resumes what a former one left.
+
+Supports: private chats, groups, topics, by long polling. Not yet: webhooks, pictures, voice, payments. Never:
+answering in a group when not addressed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+
+import structlog
+
+from bots.common import lease
+from bots.common.dispatch import Desk
+from bots.common.feed import Feed
+from bots.common.inbound import Incoming, Press
+from bots.common.surface import Place
+from bots.telegram.api import ApiError, BotApi, NoAnswer, NotSent, read_json
+from bots.telegram.keyboards import menus
+from bots.telegram.poller import Poller
+from bots.telegram.surface import Chats, TelegramSurface
+from bots.telegram.updates import Me, Stopped, lane, read
+from core.kit.scope import Scope
+
+log = structlog.get_logger(__name__)
+
+PAUSE_MOST_S = 60.0
+
+
+class TelegramPlatform:
+    """What the shared code asks of Telegram."""
+
+    name = "telegram"
+    whispers = False
+
+    def __init__(self, api: BotApi, me: Me) -> None:
+        self.bot = me.id
+        self.chats = Chats(api)
+
+    def surface(self, place: Place) -> TelegramSurface:
+        """See Platform."""
+        return self.chats.surface(place)
+
+
+async def run(scope: Scope) -> None:
+    """Be the bot until the process drains or the task is cancelled. Returns at once without a token."""
+    token = scope.config.telegram_token
+    if token is None:
+        return
+    async with BotApi(scope.config.telegram_api_url, token) as api:
+        me = await _introduced(api)
+        if me is None:
+            return
+        async with lease.held(scope, f"telegram:{me.id}"):
+            log.info("telegram.ready", bot=me.username)
+            await _serve(scope, api, me)
+
+
+async def _serve(scope: Scope, api: BotApi, me: Me) -> None:
+    platform = TelegramPlatform(api, me)
+    desk = Desk(platform)
+    feed = Feed("telegram", me.id, functools.partial(_handled, desk, platform, api, me), _lane)
+    poller = Poller(api, feed)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_menu(api), name="telegram menu")
+        resuming = group.create_task(desk.resume_now_and_then(), name="telegram resume")
+        feeding = group.create_task(feed.run(), name="telegram feed")
+        await poller.run()
+        # Draining: what was stored stays for the next process, what is being shown has the drain's time.
+        feeding.cancel()
+        resuming.cancel()
+    await desk.finished()
+
+
+async def _handled(desk: Desk, platform: TelegramPlatform, api: BotApi, me: Me, payload: str) -> None:
+    """Work on one stored update."""
+    update = read_json(payload)
+    meant = read(update, me)
+    match meant:
+        case Incoming():
+            await desk.message(meant)
+        case Press():
+            query = str(update["callback_query"]["id"])
+            await desk.press(meant, functools.partial(_answer, api, query))
+        case Stopped(incoming, draft_id):
+            chat = platform.chats.chat(incoming.chat)
+            if chat.drafter is not None and draft_id == chat.draft_id:
+                chat.drafter.halted = True
+            await desk.stopped(incoming, chat.stops.get(draft_id))
+        case None:
+            return
+
+
+async def _answer(api: BotApi, query: str, text: str) -> None:
+    try:
+        await api.call("answerCallbackQuery", {"callback_query_id": query, "text": text[:200] or None})
+    except (ApiError, NotSent, NoAnswer) as error:  # too old, or lost: the press itself goes on
+        log.info("telegram.press_unanswered", why=str(error))
+
+
+def _lane(payload: str) -> str:
+    return lane(read_json(payload))
+
+
+async def _introduced(api: BotApi) -> Me | None:
+    """Who we are; None when the token is wrong. Waits as long as the server is away."""
+    pause_s = 1.0
+    while True:
+        try:
+            me = await api.call("getMe")
+            return Me(str(me["id"]), str(me["username"]))
+        except ApiError as error:
+            if error.code in (401, 404):
+                log.error("telegram.token_refused", hint="check PARLEY_TELEGRAM_TOKEN and PARLEY_TELEGRAM_API_URL")
+                return None
+            log.warning("telegram.away", why=str(error))
+            pause_s = max(pause_s, error.retry_after_s or 0.0)
+        except (NotSent, NoAnswer) as error:
+            log.warning("telegram.away", why=str(error))
+        await asyncio.sleep(pause_s)
+        pause_s = min(PAUSE_MOST_S, pause_s * 2)
+
+
+async def _menu(api: BotApi) -> None:
+    """Register the commands for people's menus, in every language; the bot works without."""
+    for call in menus():
+        try:
+            await api.call("setMyCommands", call)
+        except (ApiError, NotSent, NoAnswer) as error:
+            log.warning("telegram.menu_not_set", why=str(error))
