@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tortoise import fields
 
 from core.kit.orm import Table
@@ -34,7 +36,9 @@ class IdentityRow(Table):
     """A way to be recognised."""
 
     id = fields.CharField(primary_key=True, max_length=40)
-    account = fields.ForeignKeyField("core.AccountRow", related_name=False, on_delete=fields.RESTRICT)
+    account: fields.ForeignKeyRelation[Any] = fields.ForeignKeyField(
+        "core.AccountRow", related_name=False, on_delete=fields.RESTRICT
+    )
     provider = fields.CharField(max_length=16)
     """telegram · discord"""
     subject = fields.CharField(max_length=64)
@@ -51,7 +55,9 @@ class SessionRow(Table):
     """A web log-in; the cookie holds the token, we hold its hash."""
 
     id = fields.CharField(primary_key=True, max_length=40)
-    account = fields.ForeignKeyField("core.AccountRow", related_name=False, on_delete=fields.CASCADE)
+    account: fields.ForeignKeyRelation[Any] = fields.ForeignKeyField(
+        "core.AccountRow", related_name=False, on_delete=fields.CASCADE
+    )
     token_hash = fields.CharField(max_length=64, unique=True)
     user_agent = fields.CharField(max_length=200, default="")
     created_at = fields.DatetimeField()
@@ -68,7 +74,9 @@ class ApiKeyRow(Table):
     """A hashed bearer secret for `/v1`."""
 
     id = fields.CharField(primary_key=True, max_length=40)
-    account = fields.ForeignKeyField("core.AccountRow", related_name=False, on_delete=fields.RESTRICT)
+    account: fields.ForeignKeyRelation[Any] = fields.ForeignKeyField(
+        "core.AccountRow", related_name=False, on_delete=fields.RESTRICT
+    )
     name = fields.CharField(max_length=100, default="")
     token_hash = fields.CharField(max_length=64, unique=True)
     hint = fields.CharField(max_length=16)
@@ -86,7 +94,9 @@ class LinkRow(Table):
 
     id = fields.CharField(primary_key=True, max_length=40)
     code_hash = fields.CharField(max_length=64, unique=True)
-    issuer = fields.ForeignKeyField("core.AccountRow", related_name=False, on_delete=fields.CASCADE)
+    issuer: fields.ForeignKeyRelation[Any] = fields.ForeignKeyField(
+        "core.AccountRow", related_name=False, on_delete=fields.CASCADE
+    )
     issuer_label = fields.CharField(max_length=120)
     """How the other side sees the issuer, such as `Telegram @mei`."""
     claimant_id = fields.CharField(max_length=40, null=True)
