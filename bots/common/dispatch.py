@@ -45,8 +45,8 @@ RESUME_EVERY_S = 60.0
 """How often open deliveries are looked for that nobody shows; they are the leavings of a failed task."""
 REPLY_TRIES = 8
 """Tries of a command's reply; an answer of a turn has no such bound."""
-WATCH_S = 600.0
-"""How long a link request can move on: the life of its code."""
+WATCH_S = 1_260.0
+"""How long a link request can move on: ten minutes for its code, ten more for the agreements."""
 WATCH_EVERY_S = 1.0
 ANSWER_WITHIN_S = 5.0
 """A press is answered by then, done or not."""

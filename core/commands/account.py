@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core import accounts, care, settings
-from core.accounts import Link
+from core.accounts import Link, LinkState
 from core.chat import Action, Verb
 from core.commands.replies import Buttons, Paragraph, Reply, said
 from core.commands.types import CommandContext
@@ -30,19 +30,20 @@ async def link(arguments: str, context: CommandContext) -> Reply:
 async def link_news(id: LinkId, context: CommandContext) -> Reply | None:
     """What to tell this side of a link now; None while there is nothing new. Ends when `watch` is None."""
     link = await accounts.get_link(id, context.account.id)
-    if link.state == "claimed" and link.issuer == context.account.id and not link.issuer_agreed:
-        return _question(link, link.claimant_label or "?", context.locale)
-    if link.state == "done":
-        return said(t("command.link.done", context.locale))
-    if link.state == "refused":
-        return said(t("command.link.refused", context.locale))
-    return None
+    ours = link.issuer == context.account.id
+    match link.state:
+        case LinkState.CLAIMED if ours and not link.issuer_agreed:
+            return _question(link, link.claimant_label or "?", context.locale)
+        case LinkState.OPEN | LinkState.CLAIMED:
+            return None
+        case ended:
+            return said(t(f"command.link.{ended}", context.locale))
 
 
 async def agree(id: LinkId, context: CommandContext) -> Reply:
     """This side agrees; the second agreement joins the accounts."""
     link = await care.agree_link(id, context.account.id)
-    if link.state == "done":
+    if link.state is LinkState.DONE:
         return said(t("command.link.done", context.locale))
     return Reply((Paragraph(t("command.link.waiting", context.locale)),), watch=link.id)
 
