@@ -9,11 +9,15 @@ from tests.databases import (
     empty_database_url,
     second_database_url,
 )
+from tests.redises import pytest_configure, pytest_unconfigure, redis_url
 
 __all__ = [
     "database",
     "database_template",
     "database_url",
     "empty_database_url",
+    "pytest_configure",
+    "pytest_unconfigure",
+    "redis_url",
     "second_database_url",
 ]
