@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,7 +86,7 @@ class Database:
 
     async def pending(self) -> list[str]:
         """The names of the migrations that this code knows and the database has not seen, in order."""
-        return await migrator.pending(self._client, _apps(TABLES))
+        return await migrator.pending(self._client, apps())
 
     async def close(self) -> None:
         """Wait for what is at work, then close for good: later statements are refused, never reconnected."""
@@ -98,7 +98,7 @@ async def open_database(url: str) -> Database:
 
     Raises ValueError for an address that is none; the driver's error when it cannot connect.
     """
-    database = await _open(url, TABLES)
+    database = await _open(url)
     database.bind()
     return database
 
@@ -109,10 +109,10 @@ async def migrate(url: str) -> list[str]:
     Safe when several processes do it at once: each migration is one transaction that looks again, under a lock, at
     what was applied. A crash leaves the database before or after a migration.
     """
-    database = await _open(url, TABLES, migrating=True)
+    database = await _open(url, migrating=True)
     try:
         with database.bound():
-            return await migrator.migrate(database._client, _apps(TABLES))
+            return await migrator.migrate(database._client, apps())
     finally:
         await database.close()
 
@@ -121,8 +121,8 @@ async def pending(url: str) -> list[str]:
     """Like `Database.pending`, without an opened one; a SQLite file that does not exist is not made."""
     address = Address.parse(url)
     if address.path is not None and not address.path.exists():
-        return migrator.chain(_apps(TABLES))
-    database = await _open(url, TABLES)
+        return migrator.chain(apps())
+    database = await _open(url)
     try:
         return await database.pending()
     finally:
@@ -131,19 +131,20 @@ async def pending(url: str) -> list[str]:
 
 async def proposed(url: str) -> list[Any]:
     """The operations that would bring the chain of migrations up to the tables; empty when it is complete."""
-    database = await _open(url, TABLES)
+    database = await _open(url)
     try:
         with database.bound():
-            return await migrator.differences(database.context, _apps(TABLES))
+            return await migrator.differences(database.context, apps())
     finally:
         await database.close()
 
 
-def _apps(tables: Sequence[str]) -> dict[str, dict[str, Any]]:
-    return {APP: {"models": list(tables), "default_connection": "default", "migrations": MIGRATIONS}}
+def apps() -> dict[str, dict[str, Any]]:
+    """The ORM's description of its one app."""
+    return {APP: {"models": list(TABLES), "default_connection": "default", "migrations": MIGRATIONS}}
 
 
-async def _open(url: str, tables: Sequence[str], *, migrating: bool = False) -> Database:
+async def _open(url: str, *, migrating: bool = False) -> Database:
     address = Address.parse(url)
     credentials: dict[str, Any]
     if address.dialect == "sqlite":
@@ -162,7 +163,7 @@ async def _open(url: str, tables: Sequence[str], *, migrating: bool = False) -> 
         await context.init(
             {
                 "connections": {"default": {"engine": engine, "credentials": credentials}},
-                "apps": _apps(tables),
+                "apps": apps(),
                 "use_tz": True,
                 "timezone": "UTC",
             }

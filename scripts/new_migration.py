@@ -28,7 +28,7 @@ def write(name: str, reason: str) -> Path | None:
         operations = asyncio.run(db.proposed(f"sqlite://{folder}/empty.db"))
     if not operations:
         return None
-    known = migrator.chain(db._apps(db.TABLES))
+    known = migrator.chain(db.apps())
     number = int(known[-1][:4]) + 1 if known else 1
     writer = MigrationWriter(
         f"{number:04d}_{name}",

@@ -80,7 +80,7 @@ async def indexes(table: str, dialect: str) -> dict[str, tuple[tuple[str, ...], 
 
 
 async def test_from_empty_the_chain_makes_everything_and_a_second_run_nothing(empty_database_url: str) -> None:
-    chain = migrator.chain(db._apps(db.TABLES))
+    chain = migrator.chain(db.apps())
     assert chain[0] == "0001_initial"
     assert await db.pending(empty_database_url) == chain
     assert await db.migrate(empty_database_url) == chain
@@ -94,12 +94,12 @@ async def test_the_chain_and_the_tables_agree(database_url: str) -> None:
 
 
 async def test_numbers_of_migrations_are_one_row(database: db.Database) -> None:
-    chain = migrator.chain(db._apps(db.TABLES))
+    chain = migrator.chain(db.apps())
     assert [name[:5] for name in chain] == [f"{number:04d}_" for number in range(1, len(chain) + 1)]
 
 
 async def test_every_migration_says_why() -> None:
-    for name in migrator.chain(db._apps(db.TABLES)):
+    for name in migrator.chain(db.apps()):
         text = (ROOT / "core" / "migrations" / f"{name}.py").read_text(encoding="utf-8")
         assert text.startswith('"""'), name
 
@@ -159,7 +159,7 @@ async def test_processes_that_migrate_at_once_apply_each_migration_once(empty_da
         out, err = await asyncio.wait_for(run.communicate(), 60)
         assert run.returncode == 0, err.decode()
         counts.append(int(out.split()[-1]))
-    assert sum(counts) == len(migrator.chain(db._apps(db.TABLES)))
+    assert sum(counts) == len(migrator.chain(db.apps()))
     assert await db.pending(empty_database_url) == []
 
 
@@ -178,20 +178,20 @@ async def test_a_crash_in_a_migration_leaves_nothing_of_it(
         patched.setattr("tortoise.migrations.recorder.MigrationRecorder.record_applied", crash)
         with pytest.raises(Crash):
             await db.migrate(empty_database_url)
-    assert await db.pending(empty_database_url) == migrator.chain(db._apps(db.TABLES))
+    assert await db.pending(empty_database_url) == migrator.chain(db.apps())
     assert await db.migrate(empty_database_url) != []
 
 
 async def test_asking_what_is_pending_makes_no_file(tmp_path: Path) -> None:
     absent = tmp_path / "absent.db"
-    assert await db.pending(f"sqlite://{absent}") == migrator.chain(db._apps(db.TABLES))
+    assert await db.pending(f"sqlite://{absent}") == migrator.chain(db.apps())
     assert not absent.exists()
 
 
 async def test_an_open_database_tells_what_is_pending(empty_database_url: str) -> None:
     opened = await db.open_database(empty_database_url)
     try:
-        assert await opened.pending() == migrator.chain(db._apps(db.TABLES))
+        assert await opened.pending() == migrator.chain(db.apps())
         await db.migrate(empty_database_url)
         assert await opened.pending() == []
     finally:

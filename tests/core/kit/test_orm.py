@@ -171,8 +171,8 @@ async def test_a_transaction_of_the_orm_itself_cancelled_at_any_yield_gives_back
 
     for turns in range(1, YIELDS + 1):
         await cancel_after(turns, bare(f"cancelled{turns}"))
-        await write(f"after{turns}")
         assert await settled(database), f"held after a cancel at yield {turns}"
+        await write(f"after{turns}")
     assert {f"after{turns}" for turns in range(1, YIELDS + 1)} <= await keys()
 
 
