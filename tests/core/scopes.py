@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from core import db
 from core.kit.ids import OwnerId, new_id
-from core.kit.redis import Keys, Redis
+from core.kit.redis import Keys, close_redis, open_redis
 from core.kit.scope import Scope, bind
 from core.kit.secrets import Sealer
 from core.kit.supervisor import Supervisor
@@ -17,9 +17,10 @@ from tests.fakes.clock import FakeClock
 
 
 @contextlib.asynccontextmanager
-async def opened(url: str, *, redis: Redis | None = None, clock: FakeClock | None = None) -> AsyncIterator[Scope]:
+async def opened(url: str, *, redis_url: str | None = None, clock: FakeClock | None = None) -> AsyncIterator[Scope]:
     """A scope of its own on a migrated database; not bound, so that a test may hold several processes' worth."""
     database = await db.open_database(url)
+    redis = open_redis(redis_url) if redis_url else None
     scope = Scope(
         config=cast(Any, SimpleNamespace(public_url="http://127.0.0.1:8000")),
         role="up",
@@ -38,4 +39,6 @@ async def opened(url: str, *, redis: Redis | None = None, clock: FakeClock | Non
         yield scope
     finally:
         await scope.supervisor.cancel_all(timeout_s=2)
+        if redis is not None:
+            await close_redis(redis)
         await database.close()
