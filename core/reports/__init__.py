@@ -1,0 +1,5 @@
+"""Reading across rooms: what must always hold."""
+
+from core.reports.invariants import CHECKS, Violation, run
+
+__all__ = ["CHECKS", "Violation", "run"]
