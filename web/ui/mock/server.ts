@@ -65,7 +65,6 @@ class Refusal extends Error {
 }
 
 class World {
-  user: string | null = null
   mustChange = false
   locale: string | null = null
   balance = 1204.5
@@ -197,11 +196,13 @@ async function handle(world: World, request: IncomingMessage, response: ServerRe
   if (route === 'POST /login') {
     await pause(200)
     if (body['password'] !== 'parley') throw new Refusal(401, 'login_failed', 'That name and password do not belong together.')
-    world.user = body['username'] ?? ''
-    world.mustChange = world.user === 'root'
+    const name = (body['username'] ?? '').replace(/\W/g, '')
+    world.mustChange = name === 'root'
+    response.setHeader('Set-Cookie', `session=${name}; HttpOnly; SameSite=Lax; Path=/`)
     return ok({})
   }
-  if (world.user === null) throw new Refusal(401, 'not_logged_in', 'Please log in.')
+  const user = /session=(\w+)/.exec(request.headers.cookie ?? '')?.[1]
+  if (!user) throw new Refusal(401, 'not_logged_in', 'Please log in.')
   const conversation = () => {
     const found = world.conversations.find((one) => one.id === target || one.turns.some((turn) => turn.id === target) || one.messages.some((message) => message.id === target))
     if (!found) throw new Refusal(404, 'conversation_unknown', 'There is no such conversation.')
@@ -222,7 +223,7 @@ async function handle(world: World, request: IncomingMessage, response: ServerRe
   }
   switch (route) {
     case 'POST /logout':
-      world.user = null
+      response.setHeader('Set-Cookie', 'session=; Max-Age=0; Path=/')
       return ok({})
     case 'POST /password':
       if ((body['new'] ?? '').length < 8) throw new Refusal(400, 'password_short', 'A password has at least 8 characters.', 'new')
@@ -232,7 +233,7 @@ async function handle(world: World, request: IncomingMessage, response: ServerRe
     case 'PATCH /me':
       world.locale = body['locale'] ?? world.locale
       return ok({
-        account: { id: `acc_${world.user}`, name: world.user, display_name: world.user === 'mei' ? 'Mei' : world.user, role: 'user', locale: world.locale, must_change_password: world.mustChange, default_model: null },
+        account: { id: `acc_${user}`, name: user, display_name: user === 'mei' ? 'Mei' : user, role: 'user', locale: world.locale, must_change_password: world.mustChange, default_model: null },
         balance: { available: world.balance * 1e6, text: world.balance.toFixed(2) },
         site: { name: 'Parley' },
         identities: [{ provider: 'telegram', display: '@mei' }],

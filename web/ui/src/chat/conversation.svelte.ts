@@ -81,9 +81,12 @@ export class Conversation {
   phase = $state<'new' | 'loading' | 'ready' | 'failed'>('new')
   error = $state<string | null>(null)
   sending = $state(false)
+  /** Why the last question was not taken; told where it was written. */
+  refused = $state<string | null>(null)
   path = $derived(pathTo(this.messages, this.head))
   #generation = 0
   #loading = false
+  #removing = false
   #again = false
   #reloadTimer: ReturnType<typeof setTimeout> | undefined
   #headChange: Promise<unknown> = Promise.resolve()
@@ -108,6 +111,7 @@ export class Conversation {
     this.queued = []
     this.ended = {}
     this.error = null
+    this.refused = null
     this.#key = null
     this.phase = id === null ? 'new' : 'loading'
     if (id !== null) void this.reload()
@@ -128,7 +132,7 @@ export class Conversation {
   }
 
   async reload(): Promise<void> {
-    if (this.id === null) return
+    if (this.id === null || this.#removing) return
     if (this.#loading) {
       this.#again = true
       return
@@ -244,13 +248,10 @@ export class Conversation {
   async send(text: string, model: string | null): Promise<boolean> {
     if (this.#key?.text !== text) this.#key = { text, key: crypto.randomUUID() }
     const { key } = this.#key
+    this.refused = null
     await this.#headChange
-    const began = await this.#begin('/turns', {
-      key,
-      conversation: this.id,
-      text,
-      ...(this.id === null && model ? { model } : {}),
-    }, this.head, text)
+    const body = { key, conversation: this.id, text, ...(this.id === null && model ? { model } : {}) }
+    const began = await this.#begin('/turns', body, this.head, text, (message) => (this.refused = message))
     if (began) this.#key = null
     return began
   }
@@ -270,7 +271,13 @@ export class Conversation {
     return this.#begin(`/messages/${question.id}/edit`, { key: crypto.randomUUID(), text }, question.parent, text)
   }
 
-  async #begin(path: string, body: object, parent: string | null, text: string | null): Promise<boolean> {
+  async #begin(
+    path: string,
+    body: object,
+    parent: string | null,
+    text: string | null,
+    onRefused: (message: string) => void = this.hooks.onError,
+  ): Promise<boolean> {
     if (this.sending) return false
     this.sending = true
     const generation = this.#generation
@@ -279,7 +286,7 @@ export class Conversation {
       if (generation === this.#generation) this.#adopt(turn, parent, text)
       return true
     } catch (error) {
-      this.hooks.onError(messageOf(error))
+      onRefused(messageOf(error))
       return false
     } finally {
       this.sending = false
@@ -363,12 +370,15 @@ export class Conversation {
 
   /** Removes the conversation; true when it is gone. */
   async remove(): Promise<boolean> {
+    this.#removing = true
     try {
       await api('DELETE', `/conversations/${this.id}`)
       return true
     } catch (error) {
       this.hooks.onError(messageOf(error))
       return false
+    } finally {
+      this.#removing = false
     }
   }
 }
