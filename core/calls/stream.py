@@ -8,7 +8,7 @@ anything visible is charged by its usage, else everything is given back.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 
 import structlog
@@ -59,13 +59,13 @@ class PaidStream:
         """The channel that answers; known after `open`."""
         return self._routed.route
 
-    async def deltas(self) -> AsyncIterator[Delta]:
+    async def deltas(self) -> AsyncGenerator[Delta, None]:
         """The answer as deltas, the first ones included. Raises UpstreamError when the stream is cut."""
         async for delta in self._routed.deltas():
             self._seen = self._seen or is_visible(delta)
             yield delta
 
-    def frames(self) -> AsyncIterator[bytes]:
+    def frames(self) -> AsyncGenerator[bytes, None]:
         """The answer as events of the channel's dialect, as they come. Raises UpstreamError when it is cut."""
         return self._routed.frames()
 
