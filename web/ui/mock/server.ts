@@ -123,13 +123,13 @@ class World {
       await pause(15)
     }
     let text = ''
-    const source = /[一-鿿]/.test(turn.text) ? CHINESE : SHOWCASE
+    const source = /[一-鿿]/.test(turn.text) ? CHINESE : turn.text.includes('long') ? `${SHOWCASE}\n\n`.repeat(20) : SHOWCASE
     for (const piece of source.match(/[\s\S]{1,7}/g) ?? []) {
       if (turn.stopped || (fails && text.length > 200)) break
       append({ type: 'text_added', offset: [...text].length, text: piece })
       text += piece
       message.parts = [{ type: 'reasoning', text: reasoning }, { type: 'text', text }]
-      await pause(turn.text.includes('slow') ? 60 : 18)
+      await pause(turn.text.includes('slow') ? 60 : turn.text.includes('long') ? 4 : 18)
     }
     this.balance -= 0.31
     turn.state = turn.stopped ? 'stopped' : fails ? 'failed' : 'done'
