@@ -4,8 +4,21 @@ Reading is from a snapshot in memory and never waits; `load` fills it once at th
 keeps it fresh. Who serves a model is not known here: `core.router` combines both.
 """
 
-from core.catalog.rules import Terms, terms
+from core.catalog.rules import Terms, terms, usable
 from core.catalog.service import find, load, price, set_terms, upsert, visible
 from core.catalog.types import Charge, Model, Price
 
-__all__ = ["Charge", "Model", "Price", "Terms", "find", "load", "price", "set_terms", "terms", "upsert", "visible"]
+__all__ = [
+    "Charge",
+    "Model",
+    "Price",
+    "Terms",
+    "find",
+    "load",
+    "price",
+    "set_terms",
+    "terms",
+    "upsert",
+    "usable",
+    "visible",
+]

@@ -30,7 +30,9 @@ class ChannelKeyRow(Table):
     """One sealed secret of a channel."""
 
     id = fields.CharField(primary_key=True, max_length=40)
-    channel = fields.ForeignKeyField("core.ChannelRow", related_name=False, on_delete=fields.CASCADE)
+    channel: fields.ForeignKeyRelation[ChannelRow] = fields.ForeignKeyField(
+        "core.ChannelRow", related_name=False, on_delete=fields.CASCADE
+    )
     sealed = fields.TextField()
     hint = fields.CharField(max_length=16)
     position = fields.IntField()
@@ -44,7 +46,9 @@ class ChannelModelRow(Table):
     """A model that a channel serves, and the name the upstream knows it by."""
 
     id = fields.BigIntField(primary_key=True)
-    channel = fields.ForeignKeyField("core.ChannelRow", related_name=False, on_delete=fields.CASCADE)
+    channel: fields.ForeignKeyRelation[ChannelRow] = fields.ForeignKeyField(
+        "core.ChannelRow", related_name=False, on_delete=fields.CASCADE
+    )
     model = fields.CharField(max_length=120)
     upstream = fields.CharField(max_length=200)
 
