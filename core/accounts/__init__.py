@@ -1,8 +1,8 @@
 """Who: accounts, the ways they are recognised, passwords, web sessions, API keys, and joining two accounts."""
 
 from core.accounts.api_keys import authenticate, create_key, keys, revoke_key
-from core.accounts.linking import agree, claim_link, finish, get_link, refuse_link, start_link
-from core.accounts.merging import merge
+from core.accounts.linking import agree, claim_link, get_link, refuse_link, start_link
+from core.accounts.merging import absorb, merged_lately, pair_up
 from core.accounts.service import (
     change_password,
     check_password,
@@ -28,6 +28,7 @@ __all__ = [
     "LinkState",
     "Role",
     "State",
+    "absorb",
     "agree",
     "authenticate",
     "change_password",
@@ -39,14 +40,14 @@ __all__ = [
     "create_key",
     "ensure_root",
     "find",
-    "finish",
     "get",
     "get_link",
     "identities",
     "keys",
     "listing",
-    "merge",
+    "merged_lately",
     "open_session",
+    "pair_up",
     "refuse_link",
     "resolve",
     "revoke_key",

@@ -298,6 +298,17 @@ async def end_link(work: Work, id: LinkId, state: LinkState) -> bool:
     )
 
 
+async def merged_since(moment: datetime) -> list[tuple[AccountId, AccountId]]:
+    """Accounts merged by requests that would have ended after this moment, each with the one that lives on."""
+    rows = await read(
+        "SELECT id, merged_into FROM account WHERE state = 'merged' AND id IN"
+        " (SELECT issuer_id FROM link WHERE state = 'done' AND expires_at > $1"
+        " UNION SELECT claimant_id FROM link WHERE state = 'done' AND expires_at > $1) ORDER BY id",
+        [moment],
+    )
+    return [(AccountId(row["id"]), AccountId(row["merged_into"])) for row in rows]
+
+
 async def end_links_of(work: Work, issuer: AccountId) -> None:
     """Refuse what this account issued and nobody claimed: one code at a time."""
     await work.change("UPDATE link SET state = 'refused' WHERE issuer_id = $1 AND state = 'open'", [issuer])
