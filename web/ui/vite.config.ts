@@ -3,7 +3,7 @@
 import { fileURLToPath } from 'node:url'
 import { svelte } from '@sveltejs/vite-plugin-svelte'
 import { defineConfig } from 'vitest/config'
-import { budget, themeScript, woff2Only } from './build/plugins.ts'
+import { budget, compressed, themeScript, woff2Only } from './build/plugins.ts'
 import { mockServer } from './mock/server.ts'
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
@@ -14,6 +14,7 @@ export default defineConfig(({ mode }) => ({
     woff2Only(),
     svelte({ configFile: false }),
     themeScript(),
+    compressed(),
     budget({ js: 120 * 1024, css: 12 * 1024 }),
     ...(mode === 'mock' ? [mockServer()] : []),
   ],

@@ -1,7 +1,8 @@
-/* The build's own plugins: theme before first paint, one font format for formulas, a budget of bytes. */
+/* The build's own plugins: theme before first paint, one font format for formulas, compressed twins, a budget of bytes. */
 
-import { readFileSync } from 'node:fs'
-import { gzipSync } from 'node:zlib'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { brotliCompressSync, gzipSync } from 'node:zlib'
 import type { Plugin } from 'vite'
 
 /** Emits src/theme.js under a hashed name and loads it in the head: the content policy allows no inline script. */
@@ -39,6 +40,22 @@ export function woff2Only(): Plugin {
     transform(code, id) {
       if (!/katex.*\.css/.test(id)) return null
       return { code: code.replace(/,\s*url\([^)]*\.(?:woff|ttf)\)\s*format\(["'](?:woff|truetype)["']\)/g, ''), map: null }
+    },
+  }
+}
+
+/** Writes `.br` and `.gz` beside each text file: the server sends the twin a browser understands and compresses nothing. */
+export function compressed(): Plugin {
+  return {
+    name: 'compressed',
+    writeBundle({ dir = 'dist' }, bundle) {
+      for (const file of Object.values(bundle)) {
+        if (!/\.(?:js|css|html|svg)$/.test(file.fileName)) continue
+        const bytes = Buffer.from(file.type === 'chunk' ? file.code : file.source)
+        if (bytes.length < 1024) continue
+        writeFileSync(join(dir, `${file.fileName}.gz`), gzipSync(bytes, { level: 9 }))
+        writeFileSync(join(dir, `${file.fileName}.br`), brotliCompressSync(bytes))
+      }
     },
   }
 }
