@@ -19,7 +19,7 @@ from core.calls import rules
 from core.calls.reserve import cancel
 from core.calls.reserve import settle as settle_reservation
 from core.calls.types import Reservation, Settlement
-from core.chat import Call, Delta, FinishReason, Usage, is_visible
+from core.chat import Call, Delta, FinishReason, Usage
 from core.kit.errors import Conflict, NotFound
 from core.kit.ids import RequestId
 from core.kit.orm import Work
@@ -43,7 +43,6 @@ class PaidStream:
         """How it was paid, once that is committed."""
         self._routed = routed
         self._memo: Memo = {}
-        self._seen = False
 
     async def open(self) -> None:
         """Wait for the first visible delta or the whole answer. Raises UpstreamFailed or Unavailable `no_route`."""
@@ -59,11 +58,9 @@ class PaidStream:
         """The channel that answers; known after `open`."""
         return self._routed.route
 
-    async def deltas(self) -> AsyncGenerator[Delta, None]:
+    def deltas(self) -> AsyncGenerator[Delta, None]:
         """The answer as deltas, the first ones included. Raises UpstreamError when the stream is cut."""
-        async for delta in self._routed.deltas():
-            self._seen = self._seen or is_visible(delta)
-            yield delta
+        return self._routed.deltas()
 
     def frames(self) -> AsyncGenerator[bytes, None]:
         """The answer as events of the channel's dialect, as they come. Raises UpstreamError when it is cut."""
@@ -86,7 +83,7 @@ class PaidStream:
     @property
     def visible(self) -> bool:
         """Whether anything came that a person could see, and so is paid."""
-        return self._seen or self.produced != ""
+        return self._routed.visible
 
     @property
     def usage(self) -> Usage:

@@ -171,6 +171,11 @@ class RoutedStream:
         return self._heard.produced()
 
     @property
+    def visible(self) -> bool:
+        """Whether anything a person could see was handed out so far: text, thinking, a tool call or a picture."""
+        return not self._heard.is_empty
+
+    @property
     def visible_text(self) -> int:
         """Code points of answer text handed out so far."""
         return self._heard.text_length

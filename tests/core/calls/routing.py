@@ -7,7 +7,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from core.chat import Delta, Finish, FinishReason, ReasoningDelta, TextDelta, ToolCallDelta, Usage, UsageDelta
+from core.chat import (
+    Delta,
+    Finish,
+    FinishReason,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+    UsageDelta,
+    is_visible,
+)
 
 Step = Delta | BaseException | asyncio.Event
 """A delta to give, an error to raise, an event to wait for."""
@@ -22,6 +32,7 @@ class Routed:
         self.dialect = "openai_chat"
         self.route = "route"
         self.produced = ""
+        self.visible = False
         self.usage: Usage | None = None
         self.finish: FinishReason | None = None
 
@@ -47,6 +58,7 @@ class Routed:
                     self.finish = reason
                 case _:
                     pass
+            self.visible = self.visible or is_visible(step)
             yield step
 
     async def frames(self) -> AsyncIterator[bytes]:
@@ -54,7 +66,7 @@ class Routed:
             yield b"data: {}\n\n"
 
     def body(self) -> bytes:
-        self.produced, self.finish = "hello", FinishReason.STOP
+        self.produced, self.visible, self.finish = "hello", True, FinishReason.STOP
         return b"{}"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
@@ -40,6 +41,7 @@ from core.kit.orm import Work, unit_of_work
 from core.kit.scope import Scope
 from core.kit.supervisor import SETTLEMENTS
 from core.reports import run as broken
+from core.router import Audience
 from tests.core.billing.builders import account, give, stands
 from tests.core.calls.routing import Routing, Step
 from tests.fakes.clock import FakeClock
@@ -85,14 +87,9 @@ async def paying() -> tuple[Payer, Reservation]:
     return payer, await reserved(payer)
 
 
-def paid_stream(held: Reservation):  # type: ignore[no-untyped-def]
-    return calls.paid_stream(
-        CALL,
-        held,
-        audience=object(),
-        request_id=RequestId(new_id("req")),
-        deadline_s=600,  # type: ignore[arg-type]
-    )
+def paid_stream(held: Reservation) -> AbstractAsyncContextManager[PaidStream]:
+    audience = Audience(held.payer.account, held.payer.group, held.payer.is_admin)
+    return calls.paid_stream(CALL, held, audience=audience, request_id=RequestId(new_id("req")), deadline_s=600)
 
 
 async def read_all(paid: PaidStream) -> None:
@@ -176,6 +173,7 @@ EXITS = [
     Exit("a tool call only", 110, [ToolCallDelta(0, "call_1", "look", "x" * 36), DONE]),
     Exit("a tool call without arguments", 100, [ToolCallDelta(0, "call_1", "look"), DONE]),
     Exit("a picture only", 100, [ImageDelta("data:image/png;base64,AA=="), DONE]),
+    Exit("a picture only, relayed", 100, [ImageDelta("data:image/png;base64,AA=="), DONE], relays),
     Exit("an empty answer", None, [TOLD, DONE]),
     Exit("stopped after words", 110, [WORDS, WORDS, DONE], stops_after_words),
     Exit("stopped before words", None, caller=leaves_without_a_word),
