@@ -151,7 +151,7 @@ class Desk:
                 place = {**press.place, "locale": locale}
                 target = turns.DeliveryTarget(self.platform.name, self.platform.bot, place)
                 key = f"{self.platform.name}:{self.platform.bot}:{press.event}"
-                turn = await turns.act(action, by=account.id, key=key, delivery=target)
+                turn = await turns.act(action, by=account.id, key=key, delivery=target, door=self.platform.name)
                 await told("")
                 await self.show(turn, place)
             case Verb.SHOW:
@@ -230,9 +230,10 @@ class Desk:
         self._shown[delivery.id] = None
         while len(self._shown) > 10_000:
             del self._shown[next(iter(self._shown))]
-        task = current().supervisor.spawn(
+        scope = current()
+        task = scope.supervisor.spawn(
             f"present {delivery.turn}",
-            present(showing, surface, follow=turns.follow, book=turns.deliveries),
+            present(showing, surface, follow=turns.follow, book=turns.deliveries, stopping=lambda: scope.draining),
             group=TURNS,
         )
         self._showing[delivery.id] = task

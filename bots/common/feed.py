@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from core import inbox
-from core.kit.errors import Unavailable
+from core.kit.errors import AppError, Unavailable
 from core.kit.scope import current
 
 log = structlog.get_logger(__name__)
@@ -29,14 +29,18 @@ TRIES = 5
 
 Handle = Callable[[str], Awaitable[None]]
 LaneOf = Callable[[str], str]
+GiveUp = Callable[[str, AppError], Awaitable[None]]
+"""Tells the person that their event could not be worked on."""
 
 
 class Feed:
     """One bot's events. `handle` gets the payload as it was stored; `lane_of` names its lane."""
 
-    def __init__(self, platform: str, bot: str, handle: Handle, lane_of: LaneOf) -> None:
+    def __init__(
+        self, platform: str, bot: str, handle: Handle, lane_of: LaneOf, *, give_up: GiveUp | None = None
+    ) -> None:
         self._platform, self._bot = platform, bot
-        self._handle, self._lane_of = handle, lane_of
+        self._handle, self._lane_of, self._give_up = handle, lane_of, give_up
         self._wake = asyncio.Event()
         self._in_hand: set[int] = set()
         self._lanes: dict[str, deque[inbox.InboxEvent]] = {}
@@ -50,7 +54,7 @@ class Feed:
         """A service: work on what is stored until cancelled."""
         while True:
             self._wake.clear()
-            room = IN_HAND - len(self._in_hand)
+            room = 0 if current().draining else IN_HAND - len(self._in_hand)
             if room > 0:
                 events = await inbox.pending(self._platform, self._bot, len(self._in_hand) + min(room, BATCH))
                 fresh = [event for event in events if event.id not in self._in_hand]
@@ -99,9 +103,13 @@ class Feed:
                 await inbox.done(event.id)
                 return
             except Unavailable as error:
+                if current().draining:  # the next process finds it where it is
+                    return
                 log.warning("inbox.not_now", event_id=event.event_id, code=error.code, tries=tries)
                 if tries == TRIES:
                     await inbox.failed(event.id, error.code)
+                    if self._give_up is not None:
+                        await self._give_up(event.payload, error)
                     return
                 await asyncio.sleep(min(8.0, 0.5 * 2**tries))
             except Exception as error:

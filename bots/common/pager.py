@@ -30,6 +30,7 @@ _JOINERS = "\u200d\ufe0f\ufe0e"
 _FENCE = re.compile(r"( {0,8})(`{3,}|~{3,})([^\n]*)")
 _ITEM = re.compile(r"\s*(?:[-*+]|\d{1,9}[.)])\s")
 _SEPARATOR = re.compile(r"\s*\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)*\|?\s*")
+_BLANK_LINES = re.compile(r"\A(?:[^\S\n]*\n)+")
 _SENTENCE = re.compile(r"(?:[.!?…][\"')\]]?\s)|[。！？；]")
 
 
@@ -86,9 +87,8 @@ class Piece:
     @property
     def text(self) -> str:
         """What is shown: blank lines at both ends are left out."""
-        if self.head or self.tail:
-            return self.head + self.body + self.tail
-        return self.body.strip("\n").rstrip()
+        body = self.body if self.tail else self.body.rstrip()
+        return self.head + (body if self.head else _BLANK_LINES.sub("", body)) + self.tail
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +109,15 @@ _NOTHING = _State()
 
 def pages(text: str, limits: PageLimits) -> list[Piece]:
     """Cut `text`; empty or blank input gives no page."""
+    if not text.strip():
+        return []
     found: list[Piece] = []
     position, state = 0, _NOTHING
     while position < len(text):
         piece, position, state = _next_page(text, position, state, limits)
+        if not (state.fence or text[position:].strip()):  # blanks at the end are not shown: no page of their own
+            piece, position = Piece(piece.head, piece.body + text[position:], piece.tail), len(text)
         found.append(piece)
-    if not text.strip():
-        return []
     return found
 
 
@@ -157,9 +159,10 @@ def _next_page(text: str, start: int, state: _State, limits: PageLimits) -> tupl
         after = _after(state, line)
         cost = measure.of(line) if begun or line.strip() else 0  # blank lines at the top are not shown
         weight = _blocks_of(state, line)
-        if used + cost + _closing_cost(after) > limits.chars:
-            break
         if limits.blocks is not None and blocks + weight > limits.blocks:
+            best = best or (0, at, state)
+            break
+        if used + cost + _closing_cost(after) > limits.chars:
             break
         begun = begun or bool(line.strip())
         used, blocks, at, state = used + cost, blocks + weight, line_end, after
@@ -167,7 +170,7 @@ def _next_page(text: str, start: int, state: _State, limits: PageLimits) -> tupl
             quality = _quality(state, line, text[at])
             if used >= least and begun and (best is None or quality >= best[0]):
                 best = (quality, at, state)
-    if at >= len(text) or not text[at:].strip():
+    if at >= len(text):
         return Piece(head, text[start:], _closing(state, text) if state.fence else ""), len(text), state
     if best is not None:
         _, end, state = best
@@ -184,8 +187,6 @@ def _inside_a_line(
     limit = limits.measure.fitting(text, at, room)
     line_end = text.find("\n", at) + 1 or len(text)
     end = min(limit, line_end)
-    if end >= line_end and at > start:  # the block limit was met, not the length
-        return Piece(head, text[start:at], _closing(state, text[start:at]) if state.fence else ""), at, state
     floor = max(at, start + 1) if at == start else at
     end = _good_cut(text, floor, end, fenced=bool(state.fence))
     if end <= start:

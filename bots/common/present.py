@@ -55,6 +55,8 @@ PATIENCE_S = 30.0
 """The longest pause between two tries of a write that failed; the tries themselves never end."""
 FAILED_S = 0.5
 """The pause after an unfinished page that did not get through; the surface itself knows of longer ones."""
+QUEUED_S = 1.0
+"""How often a question in the queue looks whether the process is stopping."""
 IDLE_S = 20.0
 """How long the writer sleeps when nothing happens."""
 
@@ -128,15 +130,24 @@ class _Answer:
                 assert_never(event)
 
 
-async def present(showing: Showing, surface: Surface, *, follow: Follow, book: Book) -> None:
+async def present(
+    showing: Showing,
+    surface: Surface,
+    *,
+    follow: Follow,
+    book: Book,
+    stopping: Callable[[], bool] = lambda: False,
+) -> None:
     """Show a turn to its end; returns when the last page arrived or the place turned out to be closed.
 
-    Cancelled, it leaves the delivery open for the next process. Closes the surface.
+    Cancelled, or waiting in the queue while the process is `stopping`, it leaves the delivery open for the next
+    process. Closes the surface.
     """
     presenter = _Presenter(showing, surface, book)
     reader = asyncio.create_task(presenter.read(follow), name=f"follow {showing.turn}")
     try:
-        await presenter.live()
+        if not await presenter.live(stopping):
+            return
         await presenter.final()
         await book.end(showing.delivery, ok=True)
     except Unreachable as closed:
@@ -187,14 +198,16 @@ class _Presenter:
 
     # Unfinished showings.
 
-    async def live(self) -> None:
-        """Show the unfinished answer until its end is known."""
+    async def live(self, stopping: Callable[[], bool]) -> bool:
+        """Show the unfinished answer until its end is known; False when that will not be in this process."""
         clock = asyncio.get_running_loop().time
         began = clock()
         await self.surface.hint()
         hinted = written = clock()
         while not self.ended.is_set():
             self.changed.clear()
+            if self._waiting_in_queue and stopping():
+                return False
             texts = page_texts(self.answer.text, self.limits.page)
             if len(texts) - 1 > self.settled:
                 await self.deliver(self.settled, Page(texts[self.settled]))
@@ -213,7 +226,7 @@ class _Presenter:
             if now >= max(hinted, written) + self.limits.hint_s:
                 await self.surface.hint()
                 hinted = clock()
-            timers = [IDLE_S, max(hinted, written) + self.limits.hint_s - now]
+            timers = [QUEUED_S if self._waiting_in_queue else IDLE_S, max(hinted, written) + self.limits.hint_s - now]
             if worth:
                 await self._sleep(self.ended, min(wait, *timers))
                 continue
@@ -222,6 +235,7 @@ class _Presenter:
             await self._sleep(self.changed, min(timers))
         if self.failure is not None:
             raise self.failure
+        return True
 
     @property
     def _drafting(self) -> bool:

@@ -21,6 +21,7 @@ from bots.telegram.keyboards import menus
 from bots.telegram.poller import Poller
 from bots.telegram.surface import Chats, TelegramSurface
 from bots.telegram.updates import Me, Stopped, lane, read
+from core.kit.errors import AppError
 from core.kit.scope import Scope
 
 log = structlog.get_logger(__name__)
@@ -60,7 +61,8 @@ async def run(scope: Scope) -> None:
 async def _serve(scope: Scope, api: BotApi, me: Me) -> None:
     platform = TelegramPlatform(api, me)
     desk = Desk(platform)
-    feed = Feed("telegram", me.id, functools.partial(_handled, desk, platform, api, me), _lane)
+    handle = functools.partial(_handled, desk, platform, api, me)
+    feed = Feed("telegram", me.id, handle, _lane, give_up=functools.partial(_given_up, desk, me))
     poller = Poller(api, feed)
     async with asyncio.TaskGroup() as group:
         group.create_task(_menu(api), name="telegram menu")
@@ -90,6 +92,12 @@ async def _handled(desk: Desk, platform: TelegramPlatform, api: BotApi, me: Me, 
             await desk.stopped(incoming, chat.stops.get(draft_id))
         case None:
             return
+
+
+async def _given_up(desk: Desk, me: Me, payload: str, error: AppError) -> None:
+    meant = read(read_json(payload), me)
+    if isinstance(meant, Incoming):
+        await desk.explain(meant, error)
 
 
 async def _answer(api: BotApi, query: str, text: str) -> None:

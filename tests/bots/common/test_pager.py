@@ -23,7 +23,7 @@ _LIMITS = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(_TEXTS, _LIMITS)
 def test_joining_the_bodies_gives_the_input(text: str, limits: PageLimits) -> None:
     found = pages(text, limits)
@@ -31,7 +31,7 @@ def test_joining_the_bodies_gives_the_input(text: str, limits: PageLimits) -> No
     assert all(piece.body for piece in found)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(_TEXTS, _LIMITS)
 def test_every_page_fits_and_says_something(text: str, limits: PageLimits) -> None:
     for piece in pages(text, limits):
@@ -39,7 +39,7 @@ def test_every_page_fits_and_says_something(text: str, limits: PageLimits) -> No
         assert piece.text.strip()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(_TEXTS, _TEXTS, _LIMITS)
 def test_more_text_never_changes_a_page_that_was_not_the_last(text: str, more: str, limits: PageLimits) -> None:
     before, after = pages(text, limits)[:-1], pages(text + more, limits)
