@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from core.i18n.catalog import has, t
 from core.kit.errors import AppError, Param
@@ -16,9 +17,13 @@ def explain(error: AppError, locale: str) -> str:
 
     Besides the error's own parameters a text may name `field` and `seconds` (how long to wait, whole, at least 1).
     """
-    params: dict[str, Param] = {"seconds": max(1, math.ceil(error.retry_after_s or 1))}
+    more: dict[str, Param] = {"seconds": max(1, math.ceil(error.retry_after_s or 1))}
     if error.field is not None:
-        params["field"] = error.field
-    params.update(error.params)
-    key = f"error.{error.code}"
-    return t(key if has(key) else UNKNOWN, locale, **params)
+        more["field"] = error.field
+    return explain_code(error.code, {**more, **error.params}, locale)
+
+
+def explain_code(code: str, params: Mapping[str, Param], locale: str) -> str:
+    """The text of an error that was stored or sent as its code and parameters."""
+    key = f"error.{code}"
+    return t(key if has(key) else UNKNOWN, locale, **{"seconds": 1, **params})

@@ -6,6 +6,7 @@ runs it; every door of every process follows it through the event log.
 
 from core.turns import deliveries
 from core.turns.following import follow
+from core.turns.reading import busy, ended, waiting_text
 from core.turns.service import act, answer_of, cancel, delete_conversation, edit, get, retry, running, start
 from core.turns.sweeping import drain, recover, sweep
 from core.turns.types import Delivery, DeliveryTarget, Numbered, Turn, TurnError, TurnRequest, TurnState
@@ -20,11 +21,13 @@ __all__ = [
     "TurnState",
     "act",
     "answer_of",
+    "busy",
     "cancel",
     "delete_conversation",
     "deliveries",
     "drain",
     "edit",
+    "ended",
     "follow",
     "get",
     "recover",
@@ -32,4 +35,5 @@ __all__ = [
     "running",
     "start",
     "sweep",
+    "waiting_text",
 ]

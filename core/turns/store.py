@@ -47,6 +47,28 @@ async def at_work(conversation: ConversationId) -> list[Turn]:
     return [_turn(row) for row in rows]
 
 
+async def ended_in(conversation: ConversationId) -> list[Turn]:
+    """Oldest first."""
+    rows = await read(
+        f"{_TURN} WHERE turn.conversation_id = $1 AND turn.state NOT IN ('running', 'queued') ORDER BY turn.id",
+        [conversation],
+    )
+    return [_turn(row) for row in rows]
+
+
+async def busy_among(conversations: Sequence[ConversationId]) -> set[ConversationId]:
+    """Those with a running or queued turn."""
+    if not conversations:
+        return set()
+    marks = ", ".join(f"${place}" for place in range(1, len(conversations) + 1))
+    rows = await read(
+        f"SELECT DISTINCT conversation_id FROM turn WHERE state IN ('running', 'queued')"
+        f" AND conversation_id IN ({marks})",
+        conversations,
+    )
+    return {ConversationId(row["conversation_id"]) for row in rows}
+
+
 async def newest(conversation: ConversationId) -> TurnId | None:
     rows = await read("SELECT MAX(id) AS id FROM turn WHERE conversation_id = $1", [conversation])
     return None if rows[0]["id"] is None else TurnId(rows[0]["id"])
