@@ -1,0 +1,1 @@
+"""What the browser uses: JSON routes under `/api`, by session cookie."""

@@ -1,0 +1,1 @@
+"""Ways into a session. Password now; the others join it here."""

@@ -1,0 +1,1 @@
+"""What wraps every request, from the outside in: scope, headers, errors, session, forgery."""

@@ -1,0 +1,1 @@
+"""The callers' dialects: their JSON ↔ our Call and Delta. One file a dialect."""
