@@ -243,7 +243,8 @@ class _Desk:
             wanted = op.spent.get(pot_id, 0)
             set_aside = 0 if late else reserved
             # What was set aside is there; beyond it only what neither other holds nor the floor forbid.
-            taken = min(wanted, set_aside + max(0, pot.available + pot.floor))
+            beyond = 0 if pot.closed else max(0, pot.available + pot.floor)
+            taken = min(wanted, set_aside + beyond)
             self._set(replace(pot, balance=pot.balance - taken, held=pot.held - set_aside))
             if taken:
                 remarks: dict[str, str | int | bool | None] = {"waived": wanted - taken} if wanted > taken else {}

@@ -7,14 +7,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 from typing import TypeVar
 
-from core import billing
+import pytest
+
+from core import billing, calls
 from core.billing import ClosePot, Credit, HoldState, Reason, owners
+from core.chat import Call, Finish, FinishReason, Role, TextDelta, Usage, UsageDelta, text_message
 from core.kit.errors import AppError, Conflict, NotAffordable
+from core.kit.ids import ModelName, RequestId, new_id
 from core.kit.orm import unit_of_work
-from core.kit.scope import Scope, bind
-from tests.core.billing.builders import account, capture, give, hold, release, stands
+from core.kit.scope import Scope, bind, current
+from core.reports import run as broken
+from core.router import Audience
+from tests.core.billing.builders import MINUTE, account, capture, give, hold, quoted, release, stands
+from tests.core.calls.routing import Routing
 
 T = TypeVar("T")
 Processes = tuple[Scope, Scope]
@@ -192,3 +200,39 @@ async def test_nothing_is_held_in_or_given_to_an_account_that_was_merged(process
     assert left[1] == moved[1] == 0
     assert left[0] + moved[0] == total
     assert isinstance(outcomes[7], Conflict) or left[0] == 0
+
+
+async def test_fifty_calls_on_a_balance_for_ten_reach_the_upstream_ten_times(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    routing = Routing()
+    routing.steps = [TextDelta("x" * 36), UsageDelta(Usage(input=60, output=40)), Finish(FinishReason.STOP)]
+    monkeypatch.setattr("core.calls.stream.router", SimpleNamespace(stream=routing.stream))
+    payer = calls.Payer(account(), "default", is_admin=False)
+    await give(payer.account, 1000)
+
+    async def ask(number: int) -> int:
+        held = await calls.reserve(
+            payer,
+            quoted(100),
+            key=f"v1:{number}",
+            owner=current().owner,
+            expires_in=MINUTE,
+            reason=Reason.API,
+            work=None,
+        )
+        audience = Audience(payer.account, payer.group, payer.is_admin)
+        call = Call(ModelName("glm"), (text_message(Role.USER, "hello"),))
+        async with calls.paid_stream(
+            call, held, audience=audience, request_id=RequestId(new_id("req")), deadline_s=60
+        ) as paid:
+            await paid.open()
+            async for _ in paid.deltas():
+                pass
+            return (await paid.settle()).cost_micro
+
+    outcomes = await at_once(processes, 50, ask)
+    assert outcomes.count(100) == routing.closed == 10
+    assert sum(isinstance(outcome, NotAffordable) for outcome in outcomes) == 40
+    assert await stands(payer.account) == (0, 0)
+    assert await broken() == []

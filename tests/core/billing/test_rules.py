@@ -212,6 +212,13 @@ def test_an_expired_hold_takes_one_late_debit() -> None:
     assert not changes.moved
 
 
+def test_a_late_debit_takes_nothing_from_a_closed_pot() -> None:
+    closed = Pot(POT, PAYER, 0, 0, floor=50, closed=True)
+    books = rules.Books({POT: closed}, [known(40, HoldState.EXPIRED)])
+    (entries,), _ = decide(books, Capture(HoldId("hold_1"), {POT: 30}))
+    assert entries == ()
+
+
 @pytest.mark.parametrize(
     ("state", "op", "code"),
     [
