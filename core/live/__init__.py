@@ -62,7 +62,7 @@ async def tell(account: AccountId, event: AccountEvent) -> None:
     try:
         await log().append_next(account_topic(account), wire.encode(wire.dump_account_event(event)).encode())
     except LogUnavailable:
-        _logger.warning("live.untold", account=account, event=type(event).__name__)
+        _logger.warning("live.untold", account=account, kind=type(event).__name__)
 
 
 async def request_cancel(turn: TurnId) -> None:

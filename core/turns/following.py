@@ -7,7 +7,18 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from core import billing, conversations, live
-from core.chat import Failed, Finished, Message, Role, Snapshot, wire
+from core.chat import (
+    Failed,
+    Finished,
+    Message,
+    ReasoningAdded,
+    ReasoningPart,
+    Role,
+    Snapshot,
+    TextAdded,
+    TextPart,
+    wire,
+)
 from core.kit.ids import TurnId
 from core.live import START, Cursor, Follower, LogUnavailable
 from core.turns import ending, store
@@ -19,7 +30,7 @@ SILENCE_S = 10.0
 POLL_S = 1.0
 """How often the row is read while the log is away."""
 GAP_PAUSE_S = 0.5
-"""The pause before a gap is tried again, when the row is no further than the gap's beginning."""
+"""The pause before a gap is tried again, when the row knows no more than the follower."""
 ROW_EPOCH = "row"
 """The epoch of what came from the row: no log has it, so going on from there leads to a Snapshot first."""
 
@@ -66,45 +77,57 @@ class _Reader:
 
     turn: TurnId
     follower: Follower
-    seq: int = -1
-    """The last number yielded; -1 before the first."""
+    begun: bool = False
     over: bool = False
+    words: int = 0
+    """Code points of text and of thoughts that the follower has."""
+    thoughts: int = 0
 
     def seen(self, numbered: Numbered) -> Numbered:
-        self.seq = numbered.seq
-        self.over = isinstance(numbered.event, Finished | Failed)
+        self.begun = True
+        match numbered.event:
+            case TextAdded(offset, text):
+                self.words = max(self.words, offset + len(text))
+            case ReasoningAdded(offset, text):
+                self.thoughts = max(self.thoughts, offset + len(text))
+            case Snapshot(message):
+                self.words, self.thoughts = _extent(message)
+            case Finished() | Failed():
+                self.over = True
+            case _:
+                pass
         return numbered
 
     async def bridge(self) -> list[Numbered]:
-        """Over a gap: the answer as it stands, and on from the event it reflects."""
+        """Over a gap: the answer as it stands, and on from the event it reflects; the pause is for the runner."""
         turn = await self._row()
-        stuck = turn.seq == self.seq and not turn.state.ended
         self.follower.go_on(Cursor(self.follower.epoch, turn.seq))
-        if stuck:
+        told = await self._news(turn, self.follower.epoch or ROW_EPOCH)
+        if not told:
             await asyncio.sleep(GAP_PAUSE_S)
-            return []
-        return await self._tell(turn, self.follower.epoch or ROW_EPOCH)
+        return told
 
     async def after_silence(self) -> list[Numbered]:
         """Nothing came: when the row says the turn is over, tell it from there."""
         turn = await self._row()
-        return await self._tell(turn, self.follower.epoch or ROW_EPOCH) if turn.state.ended else []
+        return await self._news(turn, self.follower.epoch or ROW_EPOCH) if turn.state.ended else []
 
     async def row_only(self) -> list[Numbered]:
         """The log is away: what is new in the row."""
         turn = await self._row()
-        if turn.seq <= self.seq and not turn.state.ended:
-            return []
         self.follower.go_on(Cursor(ROW_EPOCH, turn.seq))
-        return await self._tell(turn, ROW_EPOCH)
+        return await self._news(turn, ROW_EPOCH)
 
-    async def _tell(self, turn: Turn, epoch: str) -> list[Numbered]:
-        answer = None if turn.answer is None else (await conversations.message(turn.answer)).message
-        snapshot = Snapshot(answer or Message(Role.ASSISTANT, ()), turn.seq)
-        told = [self.seen(Numbered(turn.seq, epoch, snapshot))]
+    async def _news(self, turn: Turn, epoch: str) -> list[Numbered]:
+        """A snapshot if the row knows more than the follower, and the end if it is over."""
+        stored = None if turn.answer is None else (await conversations.message(turn.answer)).message
+        message = stored or Message(Role.ASSISTANT, ())
+        words, thoughts = _extent(message)
+        if self.begun and not turn.state.ended and words <= self.words and thoughts <= self.thoughts:
+            return []
+        told = [self.seen(Numbered(turn.seq, epoch, Snapshot(message, turn.seq)))]
         if turn.state.ended:
-            kept = answer is not None and bool(answer.parts)
-            told.append(self.seen(Numbered(turn.seq + 1, epoch, await end_of(turn, kept=kept))))
+            told.append(self.seen(Numbered(turn.seq + 1, epoch, await end_of(turn, kept=bool(message.parts)))))
         return told
 
     async def _row(self) -> Turn:
@@ -128,3 +151,9 @@ async def end_of(turn: Turn, *, kept: bool) -> Finished | Failed:
         cost_micro=turn.cost_micro,
         balance_micro=(await billing.balance(turn.account)).balance,
     )
+
+
+def _extent(message: Message) -> tuple[int, int]:
+    words = sum(len(part.text) for part in message.parts if isinstance(part, TextPart))
+    thoughts = sum(len(part.text) for part in message.parts if isinstance(part, ReasoningPart))
+    return words, thoughts

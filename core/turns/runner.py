@@ -135,7 +135,7 @@ class Runner:
                     job.reservation,
                     audience=job.audience,
                     request_id=RequestId(new_id("req")),
-                    deadline_s=job.deadline_s,
+                    deadline_s=job.deadline_s + LET_GO_S,
                 ) as paid:
                     try:
                         outcome = await self._drive(paid, asked)

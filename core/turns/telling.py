@@ -19,7 +19,7 @@ async def append(turn: TurnId, event: TurnEvent) -> None:
     try:
         await live.log().append_next(live.turn_topic(turn), wire.encode(wire.dump_event(event)).encode())
     except LogUnavailable:
-        _logger.warning("turn.untold", turn=turn, event_kind=type(event).__name__)
+        _logger.warning("turn.untold", turn=turn, kind=type(event).__name__)
 
 
 async def tell_positions(conversation: ConversationId) -> None:
