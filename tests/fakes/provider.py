@@ -59,7 +59,7 @@ class Answer:
     model: str | None = None
     """What the answer calls itself; None: what was asked for."""
     hang: str = ""
-    """`before` or `after` the headers, or in the `middle`: nothing more comes, until the client leaves."""
+    """`before` or `after` the headers, in the `middle`, or at the `end`: nothing more comes until the client leaves."""
     cut_after: int | None = None
     """Characters of text after which the connection dies."""
     reset: bool = False
@@ -250,6 +250,10 @@ class Provider:
         if answer.hang == "before":
             await asyncio.sleep(HANG_S)
             return web.Response()
+        if answer.hang == "after":
+            kind = "text/event-stream" if request.body.get("stream") else "application/json"
+            await web.StreamResponse(headers={"Content-Type": kind}).prepare(http)
+            await asyncio.sleep(HANG_S)
         model = answer.model or str(request.body.get("model"))
         if answer.raw is None and answer.body is None and (answer.whole or not request.body.get("stream")):
             if answer.delay_s:
@@ -261,8 +265,6 @@ class Provider:
             status=answer.status, headers={"Content-Type": "text/event-stream", **answer.headers}
         )
         await response.prepare(http)
-        if answer.hang == "after":
-            await asyncio.sleep(HANG_S)
         frames = answer.raw if answer.raw is not None else _frames(answer, model, request.body)
         sent = 0
         for frame in frames:
@@ -277,6 +279,8 @@ class Provider:
                 return response
             if answer.hang == "middle" and sent >= 16:
                 await asyncio.sleep(HANG_S)
+        if answer.hang == "end":
+            await asyncio.sleep(HANG_S)
         await response.write_eof()
         return response
 
