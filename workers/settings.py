@@ -6,6 +6,8 @@ A killed ARQ job comes back after 10 s plus the longest timeout of its whole wor
 
 from __future__ import annotations
 
+import asyncio
+
 from arq.connections import ArqRedis
 from arq.cron import CronJob, cron
 from arq.typing import WorkerCoroutine
@@ -13,7 +15,7 @@ from arq.worker import Worker
 from redis.asyncio import BlockingConnectionPool
 
 from core.kit.scope import Scope
-from workers.sweeps import prune_inbox, sweep_holds, sweep_turns
+from workers.sweeps import prune_inbox, sweep_holds, sweep_merges, sweep_turns
 
 QUICK_TIMEOUT_S = 20
 CONNECTIONS, WAIT_S = 8, 5
@@ -43,6 +45,7 @@ def quick_worker(scope: Scope) -> Worker:
         cron_jobs=[
             scheduled(sweep_turns, "sweep_turns", EVERY_10_S),
             scheduled(sweep_holds, "sweep_holds", EVERY_10_S),
+            scheduled(sweep_merges, "sweep_merges", EVERY_10_S),
             scheduled(prune_inbox, "prune_inbox", 0, minute=7),
         ],
         queue_name=f"{prefix}quick",
@@ -68,9 +71,12 @@ def _pool_of_its_own(scope: Scope) -> BlockingConnectionPool:
 
 
 async def run(scope: Scope) -> None:
-    """Work until cancelled."""
+    """Work until cancelled. ARQ's own `close` waits for its jobs without a bound; ours are safe to end anywhere."""
     worker = quick_worker(scope)
     try:
         await worker.async_run()
     finally:
-        await worker.close()
+        for job in worker.tasks.values():
+            job.cancel()
+        await asyncio.gather(*worker.tasks.values(), return_exceptions=True)
+        await worker.pool.connection_pool.disconnect()

@@ -69,7 +69,11 @@ def configure(level: str = "info", *, stream: TextIO | None = None, secrets: Ite
     ]
     renderer: Processor
     if output.isatty():
-        renderer = structlog.dev.ConsoleRenderer(pad_event_to=32)
+        renderer = structlog.dev.ConsoleRenderer(
+            pad_event_to=32,
+            # The pretty one prints local variables, and with them what people wrote.
+            exception_formatter=structlog.dev.plain_traceback,
+        )
     else:
         renderer = structlog.processors.JSONRenderer(serializer=_json)
     structlog.configure(

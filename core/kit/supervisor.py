@@ -126,6 +126,9 @@ async def _keep(name: str, factory: Callable[[], Awaitable[None]]) -> None:
             return await factory()
         except Exception:
             log.exception("service.failed", service=name)
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                return None  # it was told to end, and failed while cleaning up
         if loop.time() - began >= STEADY_S:
             pause_s = BACKOFF_FIRST_S
         await asyncio.sleep(pause_s)

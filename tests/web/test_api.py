@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import uuid
 from typing import Any
 
@@ -229,7 +230,7 @@ async def test_logging_out_ends_the_session(site: Running) -> None:
 async def test_bad_bodies_get_a_clear_error(site: Running, body: str, status: int, code: str) -> None:
     async with site.browser() as browser:
         headers = {"X-Parley": "1", "Content-Type": "application/json"}
-        async with browser.http.post("/api/turns", data=body, headers=headers) as response:
+        async with browser.http.post("/api/turns", data=io.BytesIO(body.encode()), headers=headers) as response:
             answer = await response.json()
         assert (response.status, answer["error"]["code"]) == (status, code)
         assert answer["error"]["message"]

@@ -9,6 +9,7 @@ from core.kit.errors import BadInput
 from web.api.shapes import account_json
 from web.bodies import read_object
 from web.fields import text_field
+from web.keys import SESSION_TOKEN
 from web.middleware.session import clear_session, logged_in, set_session
 
 BODY_LIMIT_BYTES = 16 * 1024
@@ -26,7 +27,7 @@ async def log_in(request: web.Request) -> web.Response:
     await limits.guess("login.address", request.remote or "unknown", TRIES_BY_ADDRESS, TRIES_PER_S)
     account = await accounts.check_password(name, password)
     await limits.forget("login.name", name)
-    if old := request.get("session_token"):
+    if old := request.get(SESSION_TOKEN):
         await accounts.close_session(old)
     token = await accounts.open_session(account.id, request.headers.get("User-Agent", "")[:200])
     response = web.json_response({"account": account_json(account)})
@@ -36,7 +37,7 @@ async def log_in(request: web.Request) -> web.Response:
 
 async def log_out(request: web.Request) -> web.Response:
     """End the session; harmless without one."""
-    if token := request.get("session_token"):
+    if token := request.get(SESSION_TOKEN):
         await accounts.close_session(token)
     response = web.json_response({})
     clear_session(response)
@@ -53,5 +54,5 @@ async def change_password(request: web.Request) -> web.Response:
         raise BadInput("password_same", field="new")
     await limits.guess("password.change", account.id, TRIES_BY_NAME, TRIES_PER_S)
     await accounts.change_password(account.id, current_password, new_password)
-    await accounts.close_sessions(account.id, except_token=request["session_token"])
+    await accounts.close_sessions(account.id, except_token=request[SESSION_TOKEN])
     return web.json_response({})

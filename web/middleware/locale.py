@@ -5,12 +5,12 @@ from __future__ import annotations
 from aiohttp import web
 
 from core import i18n
-from core.accounts import Account
+from web.keys import ACCOUNT
 
 
 def locale_of(request: web.Request) -> str:
     """A locale that we have."""
-    account: Account | None = request.get("account")
+    account = request.get(ACCOUNT)
     if account is not None and account.locale:
         return i18n.match(account.locale)
     first, _, _ = request.headers.get("Accept-Language", "en").partition(",")

@@ -13,6 +13,7 @@ from core.accounts import Account
 from core.kit.errors import NotAllowed, Unauthenticated
 from core.kit.scope import current
 from core.router import Audience
+from web.keys import ACCOUNT, SESSION_TOKEN
 from web.middleware.scope import Handler
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -29,8 +30,8 @@ async def sessions(request: web.Request, handler: Handler) -> web.StreamResponse
         _refuse_forgery(request)
     token = request.cookies.get(cookie_name())
     account = await accounts.session(token) if token else None
-    request["session_token"] = token if account is not None else None
-    request["account"] = account
+    request[SESSION_TOKEN] = token if account is not None else None
+    request[ACCOUNT] = account
     if account is not None and account.must_change_password and request.path not in BEFORE_PASSWORD_CHANGE:
         raise NotAllowed("password_change_required")
     response = await handler(request)
@@ -41,7 +42,7 @@ async def sessions(request: web.Request, handler: Handler) -> web.StreamResponse
 
 def logged_in(request: web.Request) -> Account:
     """The account behind the session. Raises Unauthenticated."""
-    account: Account | None = request.get("account")
+    account: Account | None = request.get(ACCOUNT)
     if account is None:
         raise Unauthenticated("login_required")
     return account

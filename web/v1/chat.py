@@ -23,6 +23,7 @@ from core.kit.errors import Unavailable, UpstreamFailed
 from core.kit.ids import RequestId
 from core.kit.scope import current
 from web.bodies import read_object
+from web.keys import REQUEST_ID
 from web.leaving import ClientLeft, unless_client_leaves
 from web.v1.auth import audience_of, payer_of
 from web.v1.codecs import openai_chat as codec
@@ -41,7 +42,7 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
     call = codec.read(body)
     if current().draining:
         raise Unavailable("draining")
-    request_id: RequestId = request["request_id"]
+    request_id = request[REQUEST_ID]
     audience = audience_of(payer)
     model = router.model(call.model, audience)
     quote = billing.quote(
@@ -98,7 +99,7 @@ async def _whole(
 async def _stream(
     request: web.Request, call: Call, stream: contextlib.AbstractAsyncContextManager[calls.PaidStream]
 ) -> web.StreamResponse:
-    request_id: RequestId = request["request_id"]
+    request_id = request[REQUEST_ID]
     async with stream as paid:
         await paid.open()
         response = web.StreamResponse(

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from core.kit.errors import AppError, NotFound
 from core.kit.ids import RequestId, new_id
+from web.keys import REQUEST_ID
 from web.v1.chat import chat_completions
 from web.v1.errors import error_response
 from web.v1.models import get_model, list_models
@@ -38,7 +39,7 @@ def spoken(handler: Handler) -> Handler:
 
     async def handle(request: web.Request) -> web.StreamResponse:
         request_id = RequestId(new_id("req"))
-        request["request_id"] = request_id
+        request[REQUEST_ID] = request_id
         structlog.contextvars.bind_contextvars(request=request_id)
         try:
             response = await handler(request)
