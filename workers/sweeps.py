@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from core import billing, inbox, turns
+from core import billing, care, inbox, turns
 
 log = structlog.get_logger()
 
@@ -22,6 +22,11 @@ async def sweep_turns(ctx: Context, *_args: Any, **_named: Any) -> None:
 async def sweep_holds(ctx: Context, *_args: Any, **_named: Any) -> None:
     """Release what dead processes and expired calls still hold."""
     await billing.owners.sweep()
+
+
+async def sweep_merges(ctx: Context, *_args: Any, **_named: Any) -> None:
+    """Move what was written for an account while it was being merged."""
+    await care.sweep()
 
 
 async def prune_inbox(ctx: Context, *_args: Any, **_named: Any) -> None:

@@ -13,12 +13,12 @@ from core.kit.ids import AccountId
 from core.kit.orm import Work
 from core.kit.scope import current
 
-LATELY = timedelta(hours=1)
+LATELY = timedelta(minutes=1)
 """Longer than any process can take to hear of a merge."""
 
 
 async def merged_lately() -> list[tuple[AccountId, AccountId]]:
-    """Accounts merged within the last hour, each with the one that lives on."""
+    """Accounts merged a few minutes ago at most, each with the one that lives on."""
     return await store.merged_since(current().clock.now() - LATELY)
 
 
