@@ -60,6 +60,11 @@ def test_servers_start_after_the_migrations_and_get_time_to_drain(services: dict
     assert service["restart"] == "unless-stopped"
 
 
+def test_only_the_bots_wait_to_be_asked_for(services: dict[str, Any]) -> None:
+    asked = {name: service["profiles"] for name, service in services.items() if "profiles" in service}
+    assert asked == {"telegram": ["telegram"], "discord": ["discord"]}
+
+
 def test_only_the_web_is_reachable_and_only_from_this_machine(services: dict[str, Any]) -> None:
     ports = {name: service["ports"] for name, service in services.items() if "ports" in service}
     assert list(ports) == ["web"]
