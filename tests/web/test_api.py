@@ -89,9 +89,9 @@ async def test_retry_and_edit_make_branches(site: Running) -> None:
         await text_of(browser, first)
         again = (await browser.post(f"/api/turns/{first['id']}/retry", {"key": "again"}))["turn"]
         await text_of(browser, again)
-        edited = (
-            await browser.post(f"/api/messages/{first['user_message']}/edit", {"key": "edit", "text": "Two"})
-        )["turn"]
+        edited = (await browser.post(f"/api/messages/{first['user_message']}/edit", {"key": "edit", "text": "Two"}))[
+            "turn"
+        ]
         await text_of(browser, edited)
         shown = await browser.get(f"/api/conversations/{first['conversation']}")
         parents = {m["id"]: m["parent"] for m in shown["messages"]}
