@@ -431,7 +431,7 @@ async def test_another_process_that_holds_the_write_lock_too_long_costs_one_refu
     await read("SELECT 1")
     client: Any = database._client
     await client._connection.execute_fetchall("PRAGMA busy_timeout = 50")
-    holder = subprocess.Popen(  # noqa: ASYNC220
+    holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(database.address.path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
