@@ -16,6 +16,8 @@ configureApi({
 
 const words = setLocale(preferredLocale())
 const known = session.refresh()
+// Beside the questions, not after them; should it fail, the frame asks again and says so.
+import('./chat/Chat.svelte').catch(() => undefined)
 await words
 const target = document.getElementById('app')
 if (target) mount(App, { target })
