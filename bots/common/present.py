@@ -28,9 +28,11 @@ from bots.common.surface import (
     Refused,
     Sent,
     Surface,
+    SurfaceError,
     Uncertain,
     Unreachable,
     Unsent,
+    Waits,
 )
 from core.chat import (
     Accepted,
@@ -55,6 +57,8 @@ PATIENCE_S = 30.0
 """The longest pause between two tries of a write that failed; the tries themselves never end."""
 FAILED_S = 0.5
 """The pause after an unfinished page that did not get through; the surface itself knows of longer ones."""
+LOOK_S = 0.5
+"""How often the writer looks again while it may not write: what is to be shown, and where, may change."""
 QUEUED_S = 1.0
 """How often a question in the queue looks whether the process is stopping."""
 IDLE_S = 20.0
@@ -74,7 +78,7 @@ Follow = Callable[[TurnId], AsyncIterator[Numbered]]
 class Book(Protocol):
     """The Delivery row as the presenter writes it (`core.turns.deliveries`)."""
 
-    async def sending(self, delivery: DeliveryId, page: int, /) -> object: ...
+    async def sending(self, delivery: DeliveryId, page: int | None, /) -> object: ...
     async def sent(self, delivery: DeliveryId, page: int, chat: str, message: str, /) -> object: ...
     async def end(self, delivery: DeliveryId, /, ok: bool = True) -> object: ...
 
@@ -228,7 +232,7 @@ class _Presenter:
                 hinted = clock()
             timers = [QUEUED_S if self._waiting_in_queue else IDLE_S, max(hinted, written) + self.limits.hint_s - now]
             if worth:
-                await self._sleep(self.ended, min(wait, *timers))
+                await self._sleep(self.ended, min(wait, LOOK_S, *timers))
                 continue
             first = began + self.limits.first_s - now
             timers += [fades - now, first if first > 0 and self._message is None else IDLE_S]
@@ -355,8 +359,17 @@ class _Presenter:
 
     async def _post(self, index: int, page: Page) -> None:
         delivery = self.showing.delivery
+        if isinstance(self.surface, Waits):
+            await self.surface.ready()
         await self.book.sending(delivery, index)
-        sent = await self.surface.post(page, f"{delivery[-20:]}.{index}")
+        try:
+            sent = await self.surface.post(page, f"{delivery[-20:]}.{index}")
+        except Uncertain:
+            raise
+        except SurfaceError as known:
+            if not known.partly:
+                await self.book.sending(delivery, None)
+            raise
         self.shown.extend([None] * (index + 1 - len(self.shown)))
         self.shown[index] = sent
         self.unsure.discard(index)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from bots.common.pager import PageLimits
 from core.chat import Action
@@ -83,6 +83,9 @@ class SurfaceLimits:
 
 class SurfaceError(Exception):
     """The root of what a write may raise."""
+
+    partly = False
+    """Some messages of the page exist by now; a repeat with the same key goes on behind them."""
 
 
 class Flooded(SurfaceError):
@@ -155,4 +158,13 @@ class Surface(Protocol):
 
     def close(self) -> None:
         """The answer is over: give up the chat's live slot. Called exactly once, also after errors."""
+        ...
+
+
+@runtime_checkable
+class Waits(Protocol):
+    """A surface that can tell when a post would leave at once, so that a crash while waiting leaves no doubt."""
+
+    async def ready(self) -> None:
+        """Wait for the chat's turn, however long that is."""
         ...

@@ -28,6 +28,7 @@ from bots.common.surface import (
     Place,
     Refused,
     Sent,
+    SurfaceError,
     SurfaceLimits,
     Uncertain,
     Unreachable,
@@ -263,7 +264,11 @@ class TelegramSurface:
         for index in range(len(done), len(texts)):
             last = index == len(texts) - 1
             shown = page if last else Page(page.text)
-            done.append(await self._send(chat, "sendMessage", _text(texts[index]), shown, first=not done))
+            try:
+                done.append(await self._send(chat, "sendMessage", _text(texts[index]), shown, first=not done))
+            except SurfaceError as error:
+                error.partly = bool(done)
+                raise
         return done
 
     async def _send(self, chat: Chat, method: str, content: Mapping[str, Json], page: Page, *, first: bool) -> str:
@@ -365,6 +370,10 @@ class TelegramSurface:
             raise Unsent(str(error)) from error
         except NoAnswer as error:
             raise Uncertain(str(error)) from error
+
+    async def ready(self) -> None:
+        """See Waits."""
+        await self._turn_to_write(self.chat)
 
     async def _turn_to_write(self, chat: Chat) -> None:
         wait = max(_wait(chat.pace), _wait(self._chats.everywhere))

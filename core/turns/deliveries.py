@@ -18,8 +18,8 @@ async def open_of(door: str, bot: str) -> list[Delivery]:
     return await store.open_deliveries(door, bot)
 
 
-async def sending(id: DeliveryId, page: int) -> None:
-    """The send of this page (0 is the first) begins now."""
+async def sending(id: DeliveryId, page: int | None) -> None:
+    """The send of this page (0 is the first) begins now; None: it certainly did not arrive."""
 
     async def body(work: Work) -> None:
         await store.set_sending(work, id, page)

@@ -72,7 +72,7 @@ class Script:
 class Book:
     calls: list[tuple[object, ...]] = field(default_factory=list)
 
-    async def sending(self, delivery: DeliveryId, page: int) -> None:
+    async def sending(self, delivery: DeliveryId, page: int | None) -> None:
         self.calls.append(("sending", page))
 
     async def sent(self, delivery: DeliveryId, page: int, chat: str, message: str) -> None:
@@ -223,6 +223,13 @@ async def test_a_send_that_failed_for_sure_is_tried_again() -> None:
     surface.faults = [Unsent("refused")]
     await show(surface, ACCEPTED, TextAdded(0, "Hello"), done())
     assert surface.texts == ["Hello"]
+
+
+async def test_what_certainly_did_not_arrive_is_no_longer_being_sent() -> None:
+    surface = FakeSurface()
+    surface.faults = [Flooded(0.05)]
+    book = await show(surface, ACCEPTED, TextAdded(0, "Hello"), done())
+    assert book.calls == [("sending", 0), ("sending", None), ("sending", 0), ("sent", 0, "1"), ("end", True)]
 
 
 async def test_a_send_of_unknown_outcome_becomes_a_line_with_a_button() -> None:
