@@ -63,6 +63,8 @@ interface Hooks {
   onGone: () => void
   /** An answer ended: for the words of the status line, the balance and the list. */
   onEnded: (text: string, failed: boolean) => void
+  /** A question that waited was refused when its time came; it left no message behind. */
+  onQueuedRefused: (text: string, reason: string) => void
   /** Something went wrong that has no better place. */
   onError: (message: string) => void
 }
@@ -175,6 +177,11 @@ export class Conversation {
     this.head = conversation.head
     this.messages = opened.messages
     this.ended = opened.ended
+    const stillOpen = new Set(opened.turns.map(({ id }) => id))
+    for (const { id, text } of this.queued) {
+      const reason = stillOpen.has(id) ? null : opened.ended[id]?.error?.message
+      if (reason) this.hooks.onQueuedRefused(text ?? '', reason)
+    }
     this.queued = opened.turns.filter(({ state }) => state === 'queued')
     this.error = null
     this.phase = 'ready'
