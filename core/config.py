@@ -301,7 +301,7 @@ def _secret_keys(text: str | None, *, required: bool) -> tuple[str, ...]:
 
 
 def _token(variable: str, text: str | None) -> str | None:
-    if text is not None and (any(character.isspace() for character in text) or len(text) < 8):
+    if text is not None and (any(character.isspace() for character in text) or len(text) < 3):
         raise ConfigError(variable, "it should be the bot's token, one word without spaces")
     return text
 
