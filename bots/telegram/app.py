@@ -10,17 +10,20 @@ import asyncio
 import functools
 
 import structlog
+from aiogram import Dispatcher
+from aiogram.utils.token import TokenValidationError
 
 from bots.common import lease
 from bots.common.dispatch import Desk
 from bots.common.feed import Feed
-from bots.common.inbound import Incoming, Press
+from bots.common.inbound import Incoming
 from bots.common.surface import Place
 from bots.telegram.api import ApiError, BotApi, NoAnswer, NotSent, read_json
+from bots.telegram.handlers import dispatcher
 from bots.telegram.keyboards import menus
 from bots.telegram.poller import Poller
 from bots.telegram.surface import Chats, TelegramSurface
-from bots.telegram.updates import Me, Stopped, lane, read
+from bots.telegram.updates import Me, lane, plain, read
 from core.kit.errors import AppError
 from core.kit.scope import Scope
 
@@ -49,7 +52,12 @@ async def run(scope: Scope) -> None:
     token = scope.config.telegram_token
     if token is None:
         return
-    async with BotApi(scope.config.telegram_api_url, token) as api:
+    try:
+        client = BotApi(scope.config.telegram_api_url, token)
+    except TokenValidationError:
+        log.error("telegram.token_refused", hint="PARLEY_TELEGRAM_TOKEN looks like 123456:ABC…; copy it again")
+        return
+    async with client as api:
         me = await _introduced(api)
         if me is None:
             return
@@ -61,7 +69,7 @@ async def run(scope: Scope) -> None:
 async def _serve(scope: Scope, api: BotApi, me: Me) -> None:
     platform = TelegramPlatform(api, me)
     desk = Desk(platform)
-    handle = functools.partial(_handled, desk, platform, api, me)
+    handle = functools.partial(_handled, dispatcher(desk, platform.chats, api, me), api)
     feed = Feed("telegram", me.id, handle, _lane, give_up=functools.partial(_given_up, desk, me))
     poller = Poller(api, feed)
     async with asyncio.TaskGroup() as group:
@@ -75,36 +83,16 @@ async def _serve(scope: Scope, api: BotApi, me: Me) -> None:
     await desk.finished()
 
 
-async def _handled(desk: Desk, platform: TelegramPlatform, api: BotApi, me: Me, payload: str) -> None:
+async def _handled(handlers: Dispatcher, api: BotApi, payload: str) -> None:
     """Work on one stored update."""
     update = read_json(payload)
-    meant = read(update, me)
-    match meant:
-        case Incoming():
-            await desk.message(meant)
-        case Press():
-            query = str(update["callback_query"]["id"])
-            await desk.press(meant, functools.partial(_answer, api, query))
-        case Stopped(incoming, draft_id):
-            chat = platform.chats.chat(incoming.chat)
-            if chat.drafter is not None and draft_id == chat.draft_id:
-                chat.drafter.halted = True
-            await desk.stopped(incoming, chat.stops.get(draft_id))
-        case None:
-            return
+    await handlers.feed_raw_update(api.bot, plain(update), raw=update)
 
 
 async def _given_up(desk: Desk, me: Me, payload: str, error: AppError) -> None:
     meant = read(read_json(payload), me)
     if isinstance(meant, Incoming):
         await desk.explain(meant, error)
-
-
-async def _answer(api: BotApi, query: str, text: str) -> None:
-    try:
-        await api.call("answerCallbackQuery", {"callback_query_id": query, "text": text[:200] or None})
-    except (ApiError, NotSent, NoAnswer) as error:  # too old, or lost: the press itself goes on
-        log.info("telegram.press_unanswered", why=str(error))
 
 
 def _lane(payload: str) -> str:

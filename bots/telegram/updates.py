@@ -42,6 +42,17 @@ class Stopped:
     draft_id: int
 
 
+def plain(update: Json) -> dict[str, Any]:
+    """The update without rich blocks anywhere, safe to decode into types. The original is left as it is."""
+    return {name: _without_rich(value, 0) for name, value in update.items()}
+
+
+def _without_rich(value: Any, depth: int) -> Any:
+    if isinstance(value, dict) and depth < RICH_DEPTH:
+        return {name: _without_rich(one, depth + 1) for name, one in value.items() if name != "rich_message"}
+    return value
+
+
 def lane(update: Json) -> str:
     """Updates of one lane are worked on in order: the chat they belong to."""
     for name, value in update.items():

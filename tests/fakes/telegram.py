@@ -47,7 +47,7 @@ class Shown:
 
     def data(self, label: str) -> str:
         """The payload of the button whose label contains `label`."""
-        return next(b["callback_data"] for row in self.keyboard for b in row if label in b["text"])
+        return str(next(b["callback_data"] for row in self.keyboard for b in row if label in b["text"]))
 
 
 class Refusal(Exception):
@@ -139,16 +139,15 @@ class FakeTelegram:
     def press(self, shown: Shown, data: str, *, user: int = 7) -> str:
         """A person presses a button; the query's id."""
         query = f"q{self._next_update}"
-        private = not shown.chat.startswith("-")
-        chat = {"id": int(shown.chat), "type": "private" if private else "supergroup"}
         sender = {"id": user, "is_bot": False, "first_name": f"User{user}", "language_code": "en"}
-        message = {"message_id": shown.id, "date": 1, "chat": chat, "from": ME}
-        self.update(callback_query={"id": query, "from": sender, "message": message, "data": data})
+        message = {"message_id": shown.id, "date": 1, "chat": _chat(shown.chat), "from": ME}
+        pressed = {"id": query, "from": sender, "message": message, "data": data, "chat_instance": "1"}
+        self.update(callback_query=pressed)
         return query
 
     def replied(self, shown: Shown) -> dict[str, Any]:
         """`reply_to_message` for a reply to one of the bot's messages."""
-        return {"message_id": shown.id, "date": 1, "chat": {"id": int(shown.chat)}, "from": ME, "text": shown.text}
+        return {"message_id": shown.id, "date": 1, "chat": _chat(shown.chat), "from": ME, "text": shown.text}
 
     def texts(self, chat: int = 7) -> list[str]:
         return [one.text for one in self.messages if one.chat == str(chat)]
@@ -165,8 +164,7 @@ class FakeTelegram:
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         method = request.match_info["method"]
-        body = await request.read()
-        params: dict[str, Any] = orjson.loads(body) if body else {}
+        params = {name: _read(name, str(value)) for name, value in (await request.post()).items()}
         if request.match_info["token"] != TOKEN:
             return _told(Refusal(401, "Unauthorized"))
         if method != "getUpdates":
@@ -288,6 +286,20 @@ class FakeTelegram:
         self._last_draft[chat] = draft
         self.drafts.append((chat, draft, text))
         return True
+
+
+def _chat(id: str) -> dict[str, Any]:
+    return {"id": int(id), "type": "supergroup" if id.startswith("-") else "private"}
+
+
+def _read(name: str, value: str) -> Any:
+    """A form field as the server reads it: JSON where a number, a list or an object is meant."""
+    if name in {"text", "callback_query_id", "language_code", "action"}:
+        return value
+    try:
+        return orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return value
 
 
 def _told(refusal: Refusal) -> web.Response:

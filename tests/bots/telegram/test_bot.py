@@ -255,7 +255,7 @@ async def test_pictures_are_answered_politely(house: House) -> None:
             "date": 1,
             "chat": {"id": 7, "type": "private"},
             "from": {"id": 7, "is_bot": False, "first_name": "User7"},
-            "photo": [{"file_id": "x"}],
+            "photo": [{"file_id": "x", "file_unique_id": "u", "width": 1, "height": 1}],
         }
     )
     await house.telegram.until(house.telegram.texts)
@@ -294,7 +294,7 @@ async def test_a_killed_process_leaves_the_text_to_the_next_one_exactly_once(hou
     house.telegram.say("hi")
     await house.telegram.until(lambda: any("Half" in text for _, _, text in house.telegram.drafts))
     again = await house.again()
-    await again.telegram.until(lambda: again.telegram.texts(), 20)
+    await again.telegram.until(again.telegram.texts, 20)
     with bind(again.scope):
         await settled(again)
     assert len(again.telegram.texts()) == 1
