@@ -211,7 +211,8 @@ class _Sent:
         except sse.LineTooLong as error:
             raise UpstreamError(Fault.PROTOCOL) from error
         for event in events:
-            if event.data is None:
+            if event.data is None or not event.data.strip():
+                # Comments, and empty data, which some servers send for the same purpose: signs of life.
                 continue
             try:
                 self._ready.append(Arrival(tuple(self._decoder.feed(event.data)), event.data))

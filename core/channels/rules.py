@@ -108,8 +108,8 @@ def check_groups(groups: Iterable[str]) -> tuple[str, ...]:
 
 
 def hint_of(secret: str) -> str:
-    """What tells one key from another without telling it."""
-    return f"…{secret[-4:]}" if len(secret) >= 12 else "…"
+    """What tells one key from another without telling it; nothing of a short one."""
+    return secret[-4:] if len(secret) >= 12 else ""
 
 
 def offered(channel: Channel, secrets: Mapping[ChannelKeyId, str]) -> dict[str, list[Candidate]]:

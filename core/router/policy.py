@@ -107,7 +107,8 @@ def failure(error: UpstreamError) -> UpstreamFailed:
     """What the caller is told of the last failure; the provider's own words only where the request is at fault."""
     code, status = _TOLD[error.fault]
     if code == "upstream_refused":
-        told = UpstreamFailed(code, fault=error.fault.value, status=status, message=error.message)
+        reason = error.message or f"HTTP {error.status or 200}"
+        told = UpstreamFailed(code, fault=error.fault.value, status=status, message=reason)
     else:
         told = UpstreamFailed(code, fault=error.fault.value, status=status, retry_after_s=error.retry_after_s)
     told.retryable = status >= 429

@@ -213,6 +213,12 @@ async def test_no_authorization_is_sent_without_a_key(http: HttpPool, p: Provide
     assert "Authorization" not in p.requests[0].headers
 
 
+async def test_empty_data_is_a_sign_of_life_and_no_frame(http: HttpPool, p: Provider) -> None:
+    event = b'data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+    p.script(provider.Answer(raw=(*(b"data:\n\n" for _ in range(50)), event)))
+    assert text_of(await collect(http, target_of(p))) == "Hi"
+
+
 async def test_closing_cuts_the_connection_at_once(http: HttpPool, p: Provider) -> None:
     p.script("drip")
     exchange = await adapters.send(CALL, target_of(p), http=http, connect_s=1, first_s=1)

@@ -42,7 +42,7 @@ async def test_an_added_channel_offers_candidates_at_once(house: Scope) -> None:
     ]
     assert channels.candidates("other", "default") == []
     assert channels.served("default") == {"m"}
-    assert [key.hint for key in channel.keys] == ["…0001", "…0002"]
+    assert [key.hint for key in channel.keys] == ["0001", "0002"]
 
 
 async def test_a_channel_brings_its_models_into_the_catalog(house: Scope) -> None:
@@ -243,7 +243,7 @@ async def test_a_test_names_the_key_that_fails_also_of_a_paused_channel(house: S
     await channels.pause("c", by="cli")
     p.script("ok", "401")
     result = await channels.test("c")
-    assert (result.ok, result.fault, result.status, result.key_hint) == (False, Fault.KEY_DEAD, 401, "…0002")
+    assert (result.ok, result.fault, result.status, result.key_hint) == (False, Fault.KEY_DEAD, 401, "0002")
     assert "sk-" not in result.message
 
 
