@@ -99,10 +99,12 @@ def test(rest: list[str]) -> int:
 
 
 def lint(_rest: list[str]) -> int:
-    """Style, types and import contracts; all of them, then the verdict."""
+    """Style, types (the page's too) and import contracts; all of them, then the verdict."""
     install(["--dev"])
+    install_page_packages()
     checks = (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy",), ("lint-imports",))
-    return max(call(BIN / name, *words) for name, *words in checks)
+    page = call(*npm_words(), "run", "check", folder=UI, environment=with_node())
+    return max(page, *(call(BIN / name, *words) for name, *words in checks))
 
 
 def e2e(rest: list[str]) -> int:
