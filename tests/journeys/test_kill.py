@@ -111,17 +111,21 @@ async def ask(browser: Browser, text: str, **more: Any) -> dict[str, Any]:
 
 
 async def follow(browser: Browser, turn: str, *, until_words: bool = False) -> tuple[str, list[dict[str, Any]]]:
-    """The text and the events, until the end or the first words."""
-    text, events = "", []
+    """The text and the events, until the end or the first words; a stream that ends early is taken up again."""
+    text, after = "", ""
+    events: list[dict[str, Any]] = []
     async with asyncio.timeout(CLUSTER_S + 15):
-        async for _, event in browser.events(f"/api/turns/{turn}/events"):
-            events.append(event)
-            if event["type"] == "text_added":
-                text = text[: event["offset"]] + event["text"]
-            if event["type"] == "snapshot":
-                text = "".join(part["text"] for part in event["message"]["parts"] if part["type"] == "text")
-            if until_words and len(text) >= 20:
-                break
+        while not (events and events[-1]["type"] in ("finished", "failed")):
+            with contextlib.suppress(TimeoutError):
+                async for identity, event in browser.events(f"/api/turns/{turn}/events{after}"):
+                    after = f"?after={identity}"
+                    events.append(event)
+                    if event["type"] == "text_added":
+                        text = text[: event["offset"]] + event["text"]
+                    if event["type"] == "snapshot":
+                        text = "".join(part["text"] for part in event["message"]["parts"] if part["type"] == "text")
+                    if until_words and len(text) >= 20:
+                        return text, events
     return text, events
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -18,7 +17,6 @@ from core.live.event_log import START, Batch, Cursor, Entry, EventLog, Follower,
 from core.live.memory_log import MemoryLog
 from core.live.redis_log import RedisLog
 
-URL = os.environ.get("PARLEY_TEST_REDIS_URL", "redis://127.0.0.1:6379/7")
 TOPIC = "turn:turn_1"
 
 
@@ -40,13 +38,13 @@ class Shelf:
 
 
 @pytest.fixture(params=["memory", "redis"])
-async def shelf(request: pytest.FixtureRequest) -> AsyncIterator[Shelf]:
+async def shelf(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterator[Shelf]:
     if request.param == "memory":
         log = MemoryLog()
         yield Shelf(log, log, None, "")
         return
     prefix = f"test-{secrets.token_hex(4)}:"
-    client = redis.asyncio.from_url(URL)
+    client = redis.asyncio.from_url(redis_url)
     one, two = RedisLog(client, prefix), RedisLog(client, prefix)
     tasks = [asyncio.create_task(each.run()) for each in (one, two)]
     yield Shelf(one, two, client, prefix)

@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 import pytest_asyncio
 
-from core import adapters, billing, catalog, channels, conversations, db, live, settings, turns
+from core import adapters, billing, catalog, channels, conversations, db, live, reports, settings, turns
 from core.accounts.tables import AccountRow
 from core.adapters import Pause, Target, UpstreamError, script
 from core.chat import (
@@ -33,8 +33,8 @@ from core.kit.ids import AccountId, ConversationId, OwnerId, TurnId, new_id
 from core.kit.money import MICRO
 from core.kit.orm import Work, read, unit_of_work
 from core.kit.redis import Keys
-from core.kit.supervisor import TURNS, Supervisor
-from core.live import MemoryLog
+from core.kit.supervisor import SETTLEMENTS, TURNS, Supervisor
+from core.live import EventLog, MemoryLog
 
 ALICE = AccountId("acc_0000000000000000000000000a")
 BOB = AccountId("acc_0000000000000000000000000b")
@@ -83,7 +83,7 @@ def upstream() -> Iterator[Upstream]:
         yield played
 
 
-def new_scope(database: db.Database, log: MemoryLog) -> scope.Scope:
+def new_scope(database: db.Database, log: EventLog) -> scope.Scope:
     opened = scope.Scope(
         config=cast(Any, None),
         role="test",
@@ -143,7 +143,7 @@ async def other(house: scope.Scope, database_url: str) -> AsyncIterator[scope.Sc
     """A second process on the same database and log; enter it with `scope.bind`."""
     opened = await db.open_database(database_url)
     house.database.bind()
-    second = new_scope(opened, live.log())  # type: ignore[arg-type]
+    second = new_scope(opened, live.log())
     with entered(second):
         await load_rooms()
     yield second
@@ -214,8 +214,10 @@ async def holds() -> list[str]:
 
 
 async def check_books() -> None:
-    """Nothing is held, and every balance is the sum of its entries."""
+    """Nothing is held, every balance is the sum of its entries, and every invariant of the house holds."""
+    assert await scope.current().supervisor.drain(10, group=SETTLEMENTS) == 0
     assert "open" not in await holds()
+    assert [each for each in await reports.run() if not each.advice] == []
     for row in await read(
         "SELECT balance, held, (SELECT COALESCE(SUM(amount), 0) FROM ledger_entry WHERE pot_id = pot.id) AS total"
         " FROM pot"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 
 import pytest
 
-from core import conversations, turns
+from core import conversations, live, turns
 from core.chat import Finished
 from core.kit import scope
 from core.kit.errors import TooMany
 from core.kit.orm import read
+from core.kit.redis import close_redis, open_redis
+from core.live import RedisLog
 from core.turns import TurnState
 from tests.core.turns.conftest import (
     ALICE,
@@ -23,6 +26,7 @@ from tests.core.turns.conftest import (
     quiet,
     texts,
     until_end,
+    until_text,
 )
 
 
@@ -203,3 +207,36 @@ async def test_a_start_whose_caller_is_cancelled_still_runs_or_never_was(
     assert len(upstream.calls) == 1
     await quiet()
     await check_books()
+
+
+async def test_over_redis_another_process_hears_the_words_and_stops_them_within_a_second(
+    house: scope.Scope, other: scope.Scope, upstream: Upstream, redis_url: str
+) -> None:
+    prefix = f"test-{secrets.token_hex(4)}:"
+    client = open_redis(redis_url)
+    for process in (house, other):
+        log = RedisLog(client, prefix)
+        process._states[live._open] = log
+        process.supervisor.spawn("live.subscription", log.run())
+    upstream.says("once upon a time", asyncio.Event())
+    turn = await turns.start(ask("a story"))
+
+    async def elsewhere() -> float:
+        with scope.bind(other):
+            await until_text(turn, "once upon a time")
+            loop = asyncio.get_running_loop()
+            before = loop.time()
+            await turns.cancel(turn.id, by=ALICE)
+            assert isinstance((await until_end(turn))[-1], Finished)
+            return loop.time() - before
+
+    try:
+        assert await asyncio.create_task(elsewhere()) < 1
+        await quiet()
+        await check_books()
+    finally:
+        for process in (house, other):
+            await process.supervisor.cancel_all(timeout_s=5)
+        for key in [key async for key in client.scan_iter(f"{prefix}*")]:
+            await client.delete(key)
+        await close_redis(client)
