@@ -18,6 +18,7 @@ from core.channels import Candidate
 from core.chat import Call, Delta, Finish, FinishReason, Usage, is_visible
 from core.chat.assemble import Assembler
 from core.kit.errors import NotFound, Unavailable
+from core.kit.http import TransportError
 from core.kit.ids import ModelName, RequestId
 from core.kit.scope import current
 from core.kit.sse import format_comment
@@ -133,6 +134,7 @@ class RoutedStream:
                     key=route.key,
                     fault=error.fault.value,
                     status=error.status,
+                    trouble=str(error.__cause__) if isinstance(error.__cause__, TransportError) else None,
                     took_s=round(took_s, 3),
                 )
             else:
@@ -142,7 +144,8 @@ class RoutedStream:
         if failed is None and not self._line:
             raise Unavailable("no_route", model=self._call.model)
         failed = failed or UpstreamError(Fault.TIMEOUT)
-        raise policy.failure(failed) from failed
+        # Every attempt is in the log already; a chain of tracebacks down to the socket would say it again.
+        raise policy.failure(failed) from None
 
     @property
     def dialect(self) -> str:
