@@ -237,23 +237,21 @@ async def _submit(wanted: _Submission) -> Turn:
         busy = view is not None and await store.at_work(view.id)
         try:
             prepared = None if busy else await beginning.prepare(wanted.account, wanted.ask, view)
-            turn = await _write(wanted, key, view, prepared)
+            return await _write(wanted, key, view, prepared)
         except Moved:
             continue
         except _Replayed:
             known = await store.by_key(key)
             assert known is not None
             return known
-        made = await store.turn(turn)
-        assert made is not None
-        return made
     raise Conflict("conversation_busy", retry_after_s=1)
 
 
-async def _write(wanted: _Submission, key: str, known: ConversationView | None, prepared: Prepared | None) -> TurnId:
+async def _write(wanted: _Submission, key: str, known: ConversationView | None, prepared: Prepared | None) -> Turn:
+    """The turn as it stands at the commit, running or queued, however soon it ends."""
     now = current().clock.now()
 
-    async def body(work: Work) -> TurnId:
+    async def body(work: Work) -> Turn:
         view = await _conversation(work, wanted, known)
         at_work = await store.at_work(view.id)
         if at_work:
@@ -283,7 +281,9 @@ async def _write(wanted: _Submission, key: str, known: ConversationView | None, 
         else:
             assert prepared is not None
             beginning.launch_after(work, await beginning.begin(work, turn, wanted.door, view, prepared))
-        return turn
+        made = await store.turn(turn)
+        assert made is not None
+        return made
 
     return await unit_of_work(body)
 

@@ -33,7 +33,8 @@ from tests.core.turns.conftest import (
 async def test_of_many_starts_at_once_one_runs_the_others_wait_in_order_and_all_get_done(
     house: scope.Scope, upstream: Upstream
 ) -> None:
-    upstream.says("answer", 0.02)
+    gate = asyncio.Event()
+    upstream.says("answer", gate)
     conversation = await conversations.create(ALICE, "web")
     begun = await asyncio.gather(*(turns.start(ask(f"q{n}", conversation=conversation.id)) for n in range(6)))
     assert sorted(turn.state for turn in begun).count(TurnState.RUNNING) == 1
@@ -41,6 +42,7 @@ async def test_of_many_starts_at_once_one_runs_the_others_wait_in_order_and_all_
     assert [turn.id for turn in await turns.running(conversation.id)] == [
         turn.id for turn in sorted(begun, key=lambda turn: turn.position or 0)
     ]
+    gate.set()
     for turn in begun:
         assert isinstance((await until_end(turn))[-1], Finished)
     await quiet()
@@ -51,7 +53,8 @@ async def test_of_many_starts_at_once_one_runs_the_others_wait_in_order_and_all_
 
 
 async def test_more_than_may_wait_are_refused_and_leave_no_trace(house: scope.Scope, upstream: Upstream) -> None:
-    upstream.says("answer", 0.02)
+    gate = asyncio.Event()
+    upstream.says("answer", gate)
     conversation = await conversations.create(ALICE, "web")
     results = await asyncio.gather(
         *(turns.start(ask(f"q{n}", conversation=conversation.id)) for n in range(12)), return_exceptions=True
@@ -59,6 +62,7 @@ async def test_more_than_may_wait_are_refused_and_leave_no_trace(house: scope.Sc
     begun = [result for result in results if isinstance(result, turns.Turn)]
     assert len(begun) == 6
     assert sum(isinstance(result, TooMany) for result in results) == 6
+    gate.set()
     for turn in begun:
         await until_end(turn)
     await quiet()
@@ -69,7 +73,8 @@ async def test_more_than_may_wait_are_refused_and_leave_no_trace(house: scope.Sc
 async def test_starts_from_two_processes_meet_in_one_queue(
     house: scope.Scope, other: scope.Scope, upstream: Upstream
 ) -> None:
-    upstream.says("answer", 0.02)
+    gate = asyncio.Event()
+    upstream.says("answer", gate)
     conversation = await conversations.create(ALICE, "web")
 
     async def start(n: int) -> turns.Turn:
@@ -78,6 +83,7 @@ async def test_starts_from_two_processes_meet_in_one_queue(
 
     begun = await asyncio.gather(*(asyncio.create_task(start(n)) for n in range(6)))
     assert [turn.state for turn in begun].count(TurnState.RUNNING) == 1
+    gate.set()
     for turn in begun:
         assert isinstance((await until_end(turn))[-1], Finished)
     await quiet()
