@@ -160,8 +160,10 @@ class Desk:
             case _:
                 asked = self._asked(press, context, None)
                 reply = await commands.act(action, asked)
-                await told(reply.toast.replace("**", ""))
-                if press.private and press.message is not None:
+                in_place = press.private and press.message is not None
+                # Where a toast would be a message of its own, the changed message says it already.
+                await told("" if in_place and self.platform.whispers else reply.toast.replace("**", ""))
+                if in_place and press.message is not None:
                     sent = await self.change(press.place, Sent(press.chat, press.message), reply)
                     if reply.watch is not None and sent is not None:
                         self._watch(reply.watch, asked, press.place, sent)

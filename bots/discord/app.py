@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+from collections import OrderedDict
 from typing import Any
 
 import aiohttp
@@ -41,6 +42,10 @@ log = structlog.get_logger(__name__)
 Interaction = discord.Interaction[Any]
 
 BATCH = 100
+HEARD = 100
+"""Channels that are caught up after a gap."""
+CAUGHT_UP = 50
+"""Messages read in each."""
 PAUSE_MOST_S = 60.0
 ACKNOWLEDGE_S = 2.8
 """Discord waits 3 s."""
@@ -84,8 +89,9 @@ class ParleyClient(discord.Client):
         )
 
     async def on_ready(self) -> None:
-        """A new session; missed messages are lost with the old one."""
+        """A new session; what an old one missed is not repeated by Discord."""
         log.info("discord.ready", bot=self.user.name if self.user else "", servers=len(self.guilds))
+        await self.receiver.catch_up()
 
     async def on_resumed(self) -> None:
         """The old session goes on; Discord has repeated what was missed."""
@@ -105,19 +111,38 @@ class ParleyClient(discord.Client):
 
 
 class Receiver:
-    """Takes events as they come: acknowledges, stores in order, hands presses to the desk."""
+    """Takes events as they come: acknowledges, stores in order, hands presses to the desk.
+
+    A message may come twice, by the gateway and by `catch_up`; the inbox knows it by its id.
+    """
 
     def __init__(self, me: int, platform: DiscordPlatform, desk: Desk, feed: Feed) -> None:
         self._me = me
         self._platform, self._desk, self._feed = platform, desk, feed
         self._arrived: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
         self._batch: list[tuple[str, str]] = []
+        self._heard: OrderedDict[int, discord.Message] = OrderedDict()
+        """The last message of each channel that was meant for us."""
 
     def message(self, message: discord.Message) -> None:
         """Keep what is meant for us."""
         incoming = reading.incoming_of(message, self._me)
-        if incoming is not None:
-            self._keep(incoming)
+        if incoming is None:
+            return
+        self._keep(incoming)
+        self._heard[message.channel.id] = message
+        self._heard.move_to_end(message.channel.id)
+        if len(self._heard) > HEARD:
+            self._heard.popitem(last=False)
+
+    async def catch_up(self) -> None:
+        """After a gap between two sessions: read what was said meanwhile where people have lately talked to us."""
+        for last in list(self._heard.values()):
+            try:
+                async for message in last.channel.history(limit=CAUGHT_UP, after=last, oldest_first=True):
+                    self.message(message)
+            except _AWAY as error:
+                log.info("discord.not_caught_up", why=type(error).__name__)
 
     async def interaction(self, interaction: Interaction) -> None:
         """Acknowledge, then work; one that cannot be acknowledged does not exist for its person either."""

@@ -43,8 +43,10 @@ log = structlog.get_logger(__name__)
 MOST_CHARS = 2_000
 PAGE = PageLimits(1_900, measure=Measure.UTF16)
 """Discord takes 2,000 characters; the rest is for a footer."""
-LIVE = pacing.Rate(per_s=0.77, burst=4.0, live_s=1.3, live_max_s=6.0)
-"""Edits of one channel, see throttle.py; a final edit waits its turn behind the last live one."""
+LIVE_S = 1.3
+"""Between two live edits of one answer; several answers in a channel take turns."""
+EDITS = pacing.Rate(per_s=0.77, burst=4.0, live_s=LIVE_S, live_max_s=LIVE_S)
+"""Edits of one channel, see throttle.py: live ones never wait there, since final ones would wait behind them."""
 TOKEN_S = 14 * 60
 """An interaction's token is used this long; it dies after 15 minutes."""
 REMEMBERED = 4_096
@@ -73,14 +75,17 @@ class Traffic:
         if self._streams[channel] <= 0:
             del self._streams[channel]
 
-    def live_wait(self, channel: str, *, joining: bool) -> float:
-        """Seconds until a live edit is welcome; `joining`, when the answer is not counted as a stream yet."""
-        streams = self._streams.get(channel, 0) + (1 if joining else 0)
-        return pacing.live_wait(self._pace(channel), time.monotonic(), streams=streams)
+    def streams(self, channel: str) -> int:
+        """How many answers stream in this channel."""
+        return self._streams.get(channel, 0)
 
-    def edited(self, channel: str, *, live: bool) -> None:
+    def edit_wait(self, channel: str) -> float:
+        """Seconds until this channel has room for another edit."""
+        return pacing.final_wait(self._pace(channel), time.monotonic())
+
+    def edited(self, channel: str) -> None:
         """An edit is being made."""
-        self._paces[channel] = pacing.spent(self._pace(channel), time.monotonic(), live=live)
+        self._paces[channel] = pacing.spent(self._pace(channel), time.monotonic())
         self._paces.move_to_end(channel)
         if len(self._paces) > REMEMBERED:
             self._paces.popitem(last=False)
@@ -96,7 +101,7 @@ class Traffic:
         return self._answered.get(token)
 
     def _pace(self, channel: str) -> pacing.Pace:
-        return self._paces.get(channel) or pacing.fresh(LIVE, time.monotonic())
+        return self._paces.get(channel) or pacing.fresh(EDITS, time.monotonic())
 
 
 class _DeadToken(Unreachable):
@@ -123,7 +128,8 @@ class DiscordSurface:
         self._quiet = bool(place.get("quiet"))
         self._outside = bool(place.get("outside"))
         self._parts: dict[str, list[str]] = {}
-        self._streaming = False
+        self._begun = self._streaming = False
+        self._live_at = float("-inf")
         self.limits = SurfaceLimits(
             page=PAGE,
             spare=MOST_CHARS - PAGE.chars,
@@ -138,8 +144,11 @@ class DiscordSurface:
     # Waiting.
 
     def live_wait(self, *, draft: bool) -> float:
-        """See Surface."""
-        return self._traffic.live_wait(self._channel, joining=not self._streaming)
+        """See Surface. What is not shown yet is sent, not edited, and need not wait for others' edits."""
+        if not self._begun:
+            return 0.0
+        interval = LIVE_S * max(1, self._traffic.streams(self._channel))
+        return max(0.0, self._live_at + interval - time.monotonic(), self._traffic.edit_wait(self._channel))
 
     async def hint(self) -> None:
         """See Surface. A deferred response says "thinking…" by itself."""
@@ -164,6 +173,7 @@ class DiscordSurface:
 
     async def post(self, page: Page, key: str) -> Sent:
         """See Surface. A page that outgrew one message becomes several; a repeat goes on behind those that arrived."""
+        self._begun = True
         opens = key.rpartition(".")[2] in ("0", key)  # the first page of an answer, or a reply
         texts = _fitted(page.text)
         done = self._parts.setdefault(key, [])
@@ -176,17 +186,19 @@ class DiscordSurface:
 
     async def edit(self, sent: Sent, page: Page, *, live: bool = False) -> Sent:
         """See Surface."""
-        if live and not self._streaming:
+        self._begun = True
+        if live:
+            self._live_at = time.monotonic()
+            self._traffic.stream(self._channel, 0 if self._streaming else +1)
             self._streaming = True
-            self._traffic.stream(self._channel, +1)
         texts = _fitted(page.text)
         more = self._parts.setdefault(sent.message, list(sent.more))
         for index in range(len(texts)):
             part = _part(page, texts, index)
             if index == 0:
-                await self._change(sent.message, part, live=live)
+                await self._change(sent.message, part)
             elif index <= len(more):
-                await self._change(more[index - 1], part, live=live)
+                await self._change(more[index - 1], part)
             else:
                 more.append(await self._send(part, f"{sent.message[-20:]}{_MARKS[index]}", opens=False))
         return Sent(self._channel, sent.message, tuple(more))
@@ -238,11 +250,11 @@ class DiscordSurface:
         answer = await self._request(route, body)
         message = str(answer["id"])
         if _shown(answer) != _shown(body):  # the nonce was known: an earlier try had arrived, with what was new then
-            await self._change(message, page, live=False)
+            await self._change(message, page)
         return message
 
-    async def _change(self, message: str, page: Page, *, live: bool) -> None:
-        self._traffic.edited(self._channel, live=live)
+    async def _change(self, message: str, page: Page) -> None:
+        self._traffic.edited(self._channel)
         if not (self._outside or self._quiet or page.whisper):
             route = Route(
                 "PATCH",
