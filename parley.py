@@ -19,7 +19,7 @@ from typing import Any
 import structlog
 
 from core import accounts, billing, catalog, channels, settings, turns
-from core.admin_cli import add_verbs, doctor, run_verb
+from core.admin_cli import Parser, add_verbs, doctor, run_verb
 from core.config import Config, ConfigError, load
 from core.kit import changes, logging
 from core.kit.scope import Scope
@@ -41,7 +41,7 @@ log = structlog.get_logger("parley")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Read the words, run the verb, give its exit code."""
-    parser = argparse.ArgumentParser(prog="parley", description="One place to talk to every AI model.")
+    parser = Parser(prog="parley", description="One place to talk to every AI model.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, caption in ROLES.items():
         role = commands.add_parser(name, help=caption)
@@ -49,6 +49,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         role.set_defaults(role=name)
     add_verbs(commands)
     arguments = parser.parse_args(argv)
+    try:
+        return _dispatch(arguments)
+    except BrokenPipeError:
+        # Whoever read our output has enough; the interpreter must not complain about it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _dispatch(arguments: argparse.Namespace) -> int:
     role_name: str | None = getattr(arguments, "role", None)
     if role_name in (None, "doctor"):
         verb = doctor.run if role_name == "doctor" else arguments.verb

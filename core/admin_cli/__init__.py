@@ -4,7 +4,7 @@ They work beside a running server, which notices through the change feed within 
 """
 
 from core.admin_cli import doctor
-from core.admin_cli.parser import add_verbs
+from core.admin_cli.parser import Parser, add_verbs
 from core.admin_cli.run import run_verb
 
-__all__ = ["add_verbs", "doctor", "run_verb"]
+__all__ = ["Parser", "add_verbs", "doctor", "run_verb"]

@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Awaitable, Callable
+from typing import Any, NoReturn
+
+import orjson
 
 from core.admin_cli import accounts, channels, models, settings
 from core.admin_cli.output import Shown
 
 Verb = Callable[[argparse.Namespace], Awaitable[Shown]]
 
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose refusals are JSON for who asked for JSON."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the words, and leave."""
+        if "--json" not in sys.argv:
+            super().error(message)
+        refusal = {"error": {"code": "usage", "message": message}}
+        sys.stdout.write(orjson.dumps(refusal, option=orjson.OPT_APPEND_NEWLINE).decode())
+        sys.exit(1)
+
+
 PRICE_HELP = "price per million tokens in the site's currency"
 
 
-def add_verbs(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_verbs(commands: argparse._SubParsersAction[Any]) -> None:
     """Add every administration verb below the main command."""
     _channel(commands.add_parser("channel", help="routes to providers"))
     _model(commands.add_parser("model", help="models and their prices"))
@@ -26,10 +43,8 @@ def add_verbs(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     credit.add_argument("--reason", required=True, help="why; shown in the account's statement")
 
 
-def _verb(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, verb: Verb, text: str
-) -> argparse.ArgumentParser:
-    parser = commands.add_parser(name, help=text)
+def _verb(commands: argparse._SubParsersAction[Any], name: str, verb: Verb, text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(verb=verb)
     return parser
