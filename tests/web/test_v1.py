@@ -129,6 +129,19 @@ async def test_usage_is_asked_for_and_hidden_from_who_did_not_ask(site: Running,
         assert (await books_agree(account)).balance == 100_000_000 - 250
 
 
+async def test_usage_is_counted_here_when_the_upstream_tells_none(site: Running, provider: Provider) -> None:
+    provider.script(ok(usage=None))
+    async with client(site) as (sdk, account):
+        stream = await sdk.chat.completions.create(
+            model=MODEL, messages=ask(), stream=True, stream_options={"include_usage": True}
+        )
+        usage = [chunk.usage async for chunk in stream][-1]
+        assert usage is not None
+        assert usage.completion_tokens > 0
+        spent = 100_000_000 - (await books_agree(account)).balance
+        assert spent == usage.prompt_tokens * 10 + usage.completion_tokens * 20
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_tools_make_the_round_trip(site: Running, provider: Provider, stream: bool) -> None:
     provider.script(tools(("weather", '{"city":"Ulm"}')))

@@ -111,7 +111,7 @@ async def _stream(
             }
         )
         await response.prepare(request)
-        frames = paid.frames() if paid.dialect == codec.DIALECT else _encoded(call, paid, request_id)
+        frames = (_relayed if paid.dialect == codec.DIALECT else _encoded)(call, paid, request_id)
         try:
             async with contextlib.aclosing(frames):  # type: ignore[type-var]
                 async for frame in frames:
@@ -125,9 +125,19 @@ async def _stream(
         return response
 
 
+async def _relayed(call: Call, paid: calls.PaidStream, request_id: RequestId) -> AsyncIterator[bytes]:
+    """The upstream's own events; the usage that a caller asked for is ours where the upstream told none."""
+    wanted = call.raw is not None and codec.wants_usage(call.raw.body)
+    async with contextlib.aclosing(paid.frames()) as frames:
+        async for frame in frames:
+            if wanted and frame.strip() == codec.DONE.strip() and paid.estimated:
+                yield _writer(call, request_id).usage(paid.usage)
+            yield frame
+
+
 async def _encoded(call: Call, paid: calls.PaidStream, request_id: RequestId) -> AsyncIterator[bytes]:
     """The chunks of a channel of another dialect; `[DONE]` only after the family's own end sign."""
-    writer = codec.ChunkWriter(request_id=request_id, model=call.model, created=int(current().clock.now().timestamp()))
+    writer = _writer(call, request_id)
     async with contextlib.aclosing(paid.deltas()) as deltas:
         async for delta in deltas:
             if not isinstance(delta, UsageDelta):
@@ -135,6 +145,10 @@ async def _encoded(call: Call, paid: calls.PaidStream, request_id: RequestId) ->
     if call.raw is not None and codec.wants_usage(call.raw.body):
         yield writer.usage(paid.usage)
     yield codec.DONE
+
+
+def _writer(call: Call, request_id: RequestId) -> codec.ChunkWriter:
+    return codec.ChunkWriter(request_id=request_id, model=call.model, created=int(current().clock.now().timestamp()))
 
 
 def _memo(call: Call, request_id: RequestId) -> dict[str, str]:
