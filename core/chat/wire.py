@@ -255,10 +255,12 @@ def dump_params(params: Mapping[str, Param]) -> Document:
 
 def load_params(document: object) -> Mapping[str, Param]:
     """Parameters of a notice or an error: text and numbers only. Raises WireError."""
-    fields = _object(document)
-    if not all(isinstance(value, str | int | float) for value in fields.values()):
+    # Names are the writer's own, so a parameter called `v` says nothing about the version.
+    if not isinstance(document, Mapping):
+        raise WireError("not an object")
+    if not all(isinstance(value, str | int | float) for value in document.values()):
         raise WireError("a parameter is neither text nor a number")
-    return fields
+    return document
 
 
 def _finished(fields: Mapping[str, Any]) -> Finished:

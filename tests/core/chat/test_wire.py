@@ -145,3 +145,8 @@ def test_half_an_emoji_is_mended_and_a_whole_one_kept() -> None:
 def test_text_that_is_not_json_is_refused() -> None:
     with pytest.raises(wire.WireError):
         wire.decode("{")
+
+
+def test_a_parameter_may_be_called_like_the_version() -> None:
+    event = Notice("queued", {"v": ""})
+    assert wire.load_event(wire.decode(wire.encode(wire.dump_event(event)))) == event
