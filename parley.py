@@ -109,6 +109,8 @@ async def _serve(config: Config, role: str) -> int:
                 await stopped
             if left := await runtime.drain():
                 log.warning("process.interrupts_turns", turns=left)
+                if not runtime.hurried:
+                    await turns.drain(0.0)  # they end as interrupted, and the doors get to show it
         finally:
             for waiting in (opening, stopped):
                 waiting.cancel()

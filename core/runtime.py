@@ -116,6 +116,11 @@ class Runtime:
             log.warning("process.hurried")
             self._second.set()
 
+    @property
+    def hurried(self) -> bool:
+        """Whether a second signal asked to end now."""
+        return self._second.is_set()
+
     async def until_stopped(self) -> None:
         """Returns at the first signal; from then on `scope.draining` is true."""
         await self._first.wait()
