@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
+from hypothesis import settings
+
 from tests.databases import (
     database,
     database_template,
@@ -21,3 +25,7 @@ __all__ = [
     "redis_url",
     "second_database_url",
 ]
+
+# No time limit for one example: the machine may be busy. CI tries the same examples each time, a person new ones.
+settings.register_profile("house", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("house")

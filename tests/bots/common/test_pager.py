@@ -23,7 +23,7 @@ _LIMITS = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(_TEXTS, _LIMITS)
 def test_joining_the_bodies_gives_the_input(text: str, limits: PageLimits) -> None:
     found = pages(text, limits)
@@ -31,7 +31,7 @@ def test_joining_the_bodies_gives_the_input(text: str, limits: PageLimits) -> No
     assert all(piece.body for piece in found)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(_TEXTS, _LIMITS)
 def test_every_page_fits_and_says_something(text: str, limits: PageLimits) -> None:
     for piece in pages(text, limits):
@@ -39,14 +39,14 @@ def test_every_page_fits_and_says_something(text: str, limits: PageLimits) -> No
         assert piece.text.strip()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(_TEXTS, _TEXTS, _LIMITS)
 def test_more_text_never_changes_a_page_that_was_not_the_last(text: str, more: str, limits: PageLimits) -> None:
     before, after = pages(text, limits)[:-1], pages(text + more, limits)
     assert [piece.text for piece in after[: len(before)]] == [piece.text for piece in before]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text("ab\n ", max_size=900), st.integers(60, 200))
 def test_a_cut_fence_is_closed_and_reopened_with_its_language(code: str, limit: int) -> None:
     found = pages(f"```python\n{code}\n```\n", PageLimits(limit))
