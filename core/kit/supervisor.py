@@ -28,6 +28,8 @@ SETTLEMENTS = "settlements"
 
 CLOSE_S = 10.0
 """How long cancelled tasks may clean up, and settlements may take, each."""
+SLOW_S = 2.0
+"""After so long the tasks that still clean up are named in the log."""
 BACKOFF_FIRST_S, BACKOFF_MOST_S = 0.2, 30.0
 STEADY_S = 60.0
 """A service that ran this long before it failed starts again without delay built up earlier."""
@@ -101,14 +103,20 @@ class Supervisor:
 
     async def _cancel(self, chosen: Callable[[], list[asyncio.Task[Any]]], timeout_s: float) -> int:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + timeout_s
+        began = loop.time()
         told: set[asyncio.Task[Any]] = set()
-        while (tasks := chosen()) and (left_s := deadline - loop.time()) > 0:
+        slow_told = False
+        while (tasks := chosen()) and (left_s := began + timeout_s - loop.time()) > 0:
             for task in tasks:
                 if task not in told:
                     told.add(task)
+                    # Once only: a second cancellation would cut off the last words that the first one asked for.
                     task.cancel()
-            await asyncio.wait(tasks, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+            if not slow_told and loop.time() - began >= SLOW_S:
+                slow_told = True
+                log.warning("tasks.slow_to_end", tasks=sorted(task.get_name() for task in tasks))
+            patience_s = left_s if slow_told else min(left_s, SLOW_S)
+            await asyncio.wait(tasks, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
         return len(chosen())
 
     def _ended(self, task: asyncio.Task[Any]) -> None:

@@ -51,6 +51,49 @@ async def test_a_redis_that_is_away_does_not_answer() -> None:
     await close_redis(client)
 
 
+async def test_a_cancelled_caller_leaves_wherever_it_waits(redis_url: str) -> None:
+    for steps in range(40):
+        client = open_redis(redis_url)
+        if steps % 2:
+            await client.ping()
+        command = asyncio.ensure_future(client.ping())
+        for _ in range(steps // 2):
+            await asyncio.sleep(0)
+        if not command.done():
+            command.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await command
+        assert await client.echo("alive") == b"alive"
+        await close_redis(client)
+
+
+async def test_a_redis_that_hangs_is_left_and_its_late_answer_reaches_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kit, "ANSWER_S", 0.1)
+    calls = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal calls
+        while request := await reader.read(1000):
+            if b"SETINFO" in request:
+                writer.write(b"+OK\r\n" * request.count(b"SETINFO"))
+                continue
+            calls += 1
+            await asyncio.sleep(0.2 if calls == 1 else 0)
+            writer.write(b"$4\r\nlate\r\n" if calls == 1 else b"$4\r\ngood\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    client = open_redis(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    try:
+        with pytest.raises(TimeoutError):
+            await client.get("x")
+        await asyncio.sleep(0.2)
+        assert await client.get("x") == b"good"
+    finally:
+        await close_redis(client)
+        server.close()
+
+
 def test_another_address_is_refused() -> None:
     with pytest.raises(ValueError, match="scheme"):
         open_redis("http://127.0.0.1/")
