@@ -179,3 +179,16 @@ def test_make_calls_the_script_in_one_line_each_and_lets_signals_through() -> No
     recipes = [line.strip() for line in lines if line.startswith("\t")]
     assert recipes
     assert all(recipe.startswith("@exec python3 scripts/bootstrap.py ") for recipe in recipes)
+
+
+def test_what_the_server_imports_is_left_compiled_although_python_is_told_to_write_nothing(
+    bootstrap: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "imported.py").write_text("")
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.delenv("PYTHONPYCACHEPREFIX", raising=False)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(bootstrap, "IMPORTED", ("imported",))
+    monkeypatch.setattr(bootstrap, "PYTHON", sys.executable)
+    bootstrap.compile_imports()
+    assert list(tmp_path.glob("__pycache__/imported.*.pyc"))
