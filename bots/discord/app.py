@@ -296,7 +296,7 @@ async def _logged_in(token: str) -> ParleyClient | None:
             await _closed(client)
             return None
         except _AWAY as error:
-            log.warning("discord.away", why=str(error) if isinstance(error, discord.HTTPException) else repr(error))
+            log.warning("discord.away", why=str(error) or type(error).__name__)
             await _closed(client)
         except BaseException:
             await _closed(client)

@@ -215,7 +215,7 @@ class DiscordSurface:
         if opens and self._token_lives and self._waits_for_response:
             try:
                 return await self._respond(page)
-            except (Missing, _DeadToken):  # dismissed by its reader, or over: an ordinary message instead
+            except (Missing, Unreachable):  # dismissed by its reader, or over: an ordinary message instead
                 self._deferred = False
         quiet = self._quiet or page.whisper
         if not (quiet or self._outside):
@@ -250,7 +250,10 @@ class DiscordSurface:
         answer = await self._request(route, body)
         message = str(answer["id"])
         if _shown(answer) != _shown(body):  # the nonce was known: an earlier try had arrived, with what was new then
-            await self._change(message, page)
+            try:
+                await self._change(message, page)
+            except Missing as gone:
+                raise Unsent(str(gone)) from gone
         return message
 
     async def _change(self, message: str, page: Page) -> None:
