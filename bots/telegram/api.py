@@ -1,9 +1,12 @@
-"""The Bot API through aiogram: its client, its typed methods, and raw JSON out.
+"""The Bot API as plain JSON over HTTP: one call in, raw JSON or a typed failure out.
 
-Supports Bot API 10.3 (https://core.telegram.org/bots/api). Requests are aiogram's method objects, so their names and
-types are checked; answers stay JSON, because decoding a reply with rich text freezes the process: aiogram 3.31 takes
-about twenty times longer for each level of nesting (seconds at depth 5). Updates are decoded one by one, without their
-rich blocks (see `updates.plain`), so that a block nobody knows cannot stop the poller.
+Supports Bot API 10.3 (https://core.telegram.org/bots/api). Calls do not go through aiogram, for two measured reasons:
+its types take five seconds to import, and a restarted process must finish interrupted answers before that; and
+decoding a reply with rich text freezes the process (about twenty times longer for each level of nesting). Updates do
+go through it: see `handlers.py`.
+
+A session of its own, not `core.kit.http`: that pool repeats a request whose kept connection broke, and a repeated send
+would be a doubled message. Idle connections are closed before the server does it, so that a break means what it says.
 """
 
 from __future__ import annotations
@@ -12,34 +15,23 @@ import asyncio
 import json
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, cast
+from typing import Any
 
 import aiohttp
 import orjson
-from aiogram import Bot, methods
-from aiogram.client.session.aiohttp import AiohttpSession
-from aiogram.client.telegram import TelegramAPIServer
-from aiogram.methods import TelegramMethod
-from aiogram.methods.base import TelegramType
-from pydantic import ValidationError
+import structlog
+
+log = structlog.get_logger(__name__)
 
 CALL_S = 30.0
 CONNECT_S = 10.0
 KEPT_ALIVE_S = 15.0
-"""Idle connections are closed before the server does it, so that a break in mid-request means what it says."""
 CONNECTIONS = 64
 MAX_REPLY_BYTES = 64 * 1024 * 1024
 """100 updates of the largest kind stay far below."""
 
 Json = Any
 """What the Bot API sends: read key by key, never trusted in shape."""
-
-METHODS: Mapping[str, type[TelegramMethod[Any]]] = {
-    kind.__api_method__: kind
-    for kind in vars(methods).values()
-    if isinstance(kind, type) and issubclass(kind, TelegramMethod) and kind is not TelegramMethod
-}
-"""Every method that aiogram knows, by its name in the Bot API."""
 
 
 class ApiError(Exception):
@@ -64,64 +56,53 @@ class NoAnswer(Exception):
     """The request left and no answer came: it may have been carried out."""
 
 
-class _RawSession(AiohttpSession):
-    """aiogram's session, but it gives the `result` as JSON, reads a bounded answer, and tells three failures apart."""
-
-    def __init__(self, root_url: str) -> None:
-        super().__init__(api=TelegramAPIServer.from_base(root_url), limit=CONNECTIONS)
-        self._connector_init["keepalive_timeout"] = KEPT_ALIVE_S
-
-    async def make_request(
-        self, bot: Bot, method: TelegramMethod[TelegramType], timeout: int | None = None
-    ) -> TelegramType:
-        session = await self.create_session()
-        name = method.__api_method__
-        try:
-            async with session.post(
-                self.api.api_url(token=bot.token, method=name),
-                data=self.build_form_data(bot=bot, method=method),
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=timeout or CALL_S, sock_connect=CONNECT_S),
-            ) as answer:
-                body = bytearray()
-                async for piece in answer.content.iter_any():
-                    body += piece
-                    if len(body) > MAX_REPLY_BYTES:
-                        raise NoAnswer(f"{name}: too many bytes")
-                status = answer.status
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
-            raise NotSent(f"{name}: {type(error).__name__}") from None
-        except (aiohttp.ClientError, OSError, TimeoutError, asyncio.IncompleteReadError) as error:
-            raise NoAnswer(f"{name}: {type(error).__name__}") from None
-        return cast(TelegramType, _result(name, status, bytes(body)))
-
-
 class BotApi:
-    """A client of one bot. Use it as an async context manager. Raises aiogram's TokenValidationError for no token."""
+    """A client of one bot. Use it as an async context manager."""
 
     def __init__(self, root_url: str, token: str) -> None:
-        self.bot = Bot(token, session=_RawSession(root_url.rstrip("/")))
+        self._base = f"{root_url.rstrip('/')}/bot{token}/"
+        self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> BotApi:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=KEPT_ALIVE_S),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+        )
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.bot.session.close()
+        assert self._session is not None
+        await self._session.close()
 
     async def call(self, method: str, params: Mapping[str, Json] | None = None, *, timeout_s: float = CALL_S) -> Json:
-        """Call a method; None values are left out. The `result` of the answer, as JSON.
+        """Call a method; None values are left out. The `result` of the answer.
 
         Raises ApiError, NotSent, NoAnswer. No text of these names the token.
         """
+        assert self._session is not None, "the client is not open"
         given = {name: value for name, value in (params or {}).items() if value is not None}
         try:
-            request = METHODS[method](**given)
-        except ValidationError as error:
-            # Content that the typed method refuses is content that the server would refuse.
-            raise ApiError(400, f"Bad Request: {error.error_count()} invalid fields") from error
-        return await self.bot(request, request_timeout=round(timeout_s))
+            async with self._session.post(
+                self._base + method,
+                data=orjson.dumps(given),
+                headers={"Content-Type": "application/json"},
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_S),
+            ) as answer:
+                body = bytearray()
+                async for piece in answer.content.iter_any():
+                    body += piece
+                    if len(body) > MAX_REPLY_BYTES:
+                        raise NoAnswer(f"{method}: too many bytes")
+                status = answer.status
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
+            raise NotSent(f"{method}: {type(error).__name__}") from None
+        except (aiohttp.ClientError, OSError, TimeoutError, asyncio.IncompleteReadError) as error:
+            raise NoAnswer(f"{method}: {type(error).__name__}") from None
+        return _result(method, status, bytes(body))
 
 
 def _result(method: str, status: int, body: bytes) -> Json:

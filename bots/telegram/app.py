@@ -8,28 +8,29 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import importlib
+from collections.abc import Awaitable, Callable
 
 import structlog
-from aiogram import Dispatcher
-from aiogram.utils.token import TokenValidationError
 
 from bots.common import lease
 from bots.common.dispatch import Desk
 from bots.common.feed import Feed
 from bots.common.inbound import Incoming
 from bots.common.surface import Place
-from bots.telegram.api import ApiError, BotApi, NoAnswer, NotSent, read_json
-from bots.telegram.handlers import dispatcher
+from bots.telegram.api import ApiError, BotApi, Json, NoAnswer, NotSent, read_json
 from bots.telegram.keyboards import menus
 from bots.telegram.poller import Poller
 from bots.telegram.surface import Chats, TelegramSurface
-from bots.telegram.updates import Me, lane, plain, read
+from bots.telegram.updates import Me, lane, read
 from core.kit.errors import AppError
 from core.kit.scope import Scope
 
 log = structlog.get_logger(__name__)
 
 PAUSE_MOST_S = 60.0
+
+Handle = Callable[[Json], Awaitable[None]]
 
 
 class TelegramPlatform:
@@ -52,24 +53,20 @@ async def run(scope: Scope) -> None:
     token = scope.config.telegram_token
     if token is None:
         return
-    try:
-        client = BotApi(scope.config.telegram_api_url, token)
-    except TokenValidationError:
-        log.error("telegram.token_refused", hint="PARLEY_TELEGRAM_TOKEN looks like 123456:ABC…; copy it again")
-        return
-    async with client as api:
+    async with BotApi(scope.config.telegram_api_url, token) as api:
         me = await _introduced(api)
         if me is None:
             return
         async with lease.held(scope, f"telegram:{me.id}"):
             log.info("telegram.ready", bot=me.username)
-            await _serve(scope, api, me)
+            await _serve(api, me, token)
 
 
-async def _serve(scope: Scope, api: BotApi, me: Me) -> None:
+async def _serve(api: BotApi, me: Me, token: str) -> None:
     platform = TelegramPlatform(api, me)
     desk = Desk(platform)
-    handle = functools.partial(_handled, dispatcher(desk, platform.chats, api, me), api)
+    handlers = asyncio.ensure_future(_handlers(desk, platform, api, me, token))
+    handle = functools.partial(_handled, handlers)
     feed = Feed("telegram", me.id, handle, _lane, give_up=functools.partial(_given_up, desk, me))
     poller = Poller(api, feed)
     async with asyncio.TaskGroup() as group:
@@ -80,13 +77,21 @@ async def _serve(scope: Scope, api: BotApi, me: Me) -> None:
         # Draining: what was stored stays for the next process, what is being shown has the drain's time.
         feeding.cancel()
         resuming.cancel()
+        handlers.cancel()
     await desk.finished()
 
 
-async def _handled(handlers: Dispatcher, api: BotApi, payload: str) -> None:
+async def _handlers(desk: Desk, platform: TelegramPlatform, api: BotApi, me: Me, token: str) -> Handle:
+    """Import aiogram aside and make the handlers; updates wait in the inbox meanwhile."""
+    module = await asyncio.to_thread(importlib.import_module, "bots.telegram.handlers")
+    handle: Handle = module.handler_of(desk, platform.chats, api, me, token)
+    return handle
+
+
+async def _handled(handlers: asyncio.Future[Handle], payload: str) -> None:
     """Work on one stored update."""
-    update = read_json(payload)
-    await handlers.feed_raw_update(api.bot, plain(update), raw=update)
+    handle = await asyncio.shield(handlers)
+    await handle(read_json(payload))
 
 
 async def _given_up(desk: Desk, me: Me, payload: str, error: AppError) -> None:

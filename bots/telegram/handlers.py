@@ -1,31 +1,33 @@
-"""What each kind of update does: aiogram's router, one handler a kind.
+"""What each kind of update does: aiogram's dispatcher and router, one handler a kind.
 
 aiogram decodes and dispatches; what a handler needs it reads from the raw update, which keeps what a newer Bot API adds
-and the rich text that decoding must not touch.
+and the rich text that decoding must not touch. Importing this file imports aiogram, which takes seconds: `app.py` does
+it in a thread, while it already receives, stores, and finishes what a former process left.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
-from aiogram import Dispatcher, Router
+from aiogram import Bot, Dispatcher, Router
 from aiogram.types import CallbackQuery, ChatMemberUpdated, Message, MessageGenerationStopped
 
 from bots.common.dispatch import Desk
 from bots.common.inbound import Incoming, Press
-from bots.telegram.api import ApiError, BotApi, NoAnswer, NotSent
+from bots.telegram.api import ApiError, BotApi, Json, NoAnswer, NotSent
 from bots.telegram.surface import Chats
-from bots.telegram.updates import Me, Stopped, read
+from bots.telegram.updates import Me, Stopped, plain, read
 
 log = structlog.get_logger(__name__)
 
 ANSWER_CHARS = 200
 
 
-def dispatcher(desk: Desk, chats: Chats, api: BotApi, me: Me) -> Dispatcher:
-    """The dispatcher of one bot; feed it `(bot, plain update, raw=update)`. Handlers raise what they cannot remedy."""
+def handler_of(desk: Desk, chats: Chats, api: BotApi, me: Me, token: str) -> Callable[[Json], Awaitable[None]]:
+    """What works on one raw update; it raises what it cannot remedy, and ValidationError for what cannot be decoded."""
     router = Router(name="parley")
 
     @router.message()
@@ -53,9 +55,14 @@ def dispatcher(desk: Desk, chats: Chats, api: BotApi, me: Me) -> Dispatcher:
     async def membership(event: ChatMemberUpdated) -> None:
         log.info("telegram.membership", status=event.new_chat_member.status, kind=event.chat.type)
 
-    made = Dispatcher()
-    made.include_router(router)
-    return made
+    dispatcher = Dispatcher()
+    dispatcher.include_router(router)
+    bot = Bot(token)  # aiogram wants one to decode with; nothing is sent through it
+
+    async def handle(update: Json) -> None:
+        await dispatcher.feed_raw_update(bot, plain(update), raw=update)
+
+    return handle
 
 
 async def _answer(api: BotApi, query: str, text: str) -> None:
