@@ -82,7 +82,7 @@ class Browser:
 
     async def events(self, path: str) -> AsyncIterator[tuple[str, dict[str, Any]]]:
         """The (id, event) pairs of an event stream."""
-        async with self.http.get(path) as response:
+        async with self.http.get(path, timeout=aiohttp.ClientTimeout(total=90)) as response:
             assert response.status == 200
             identity = ""
             async for line in response.content:
