@@ -22,6 +22,8 @@ from core.kit.scope import Scope
 from core.runtime import Runtime, open_runtime
 
 ROOT_PASSWORD = "correct horse battery"
+FOLLOWED_S = 90
+"""The longest story told by one event stream: a turn that the sweep must end."""
 
 
 @dataclass
