@@ -52,7 +52,9 @@ ACKNOWLEDGE_S = 2.8
 CLOSE_S = 3.0
 DRAINING_POLL_S = 0.2
 _REFUSED_BY_GATEWAY = 4004
-_UNKNOWN_INTERACTION, _ACKNOWLEDGED = 10062, 40060
+_ACKNOWLEDGED = 40060
+_THINKING, _UPDATING = 5, 6
+_EPHEMERAL = 1 << 6
 _AWAY = (discord.HTTPException, discord.GatewayNotFound, aiohttp.ClientError, OSError, TimeoutError)
 
 
@@ -188,27 +190,37 @@ class Receiver:
 
 
 async def acknowledged(interaction: Interaction, *, quiet: bool = False) -> bool:
-    """Tell Discord that we heard; False when it was too late."""
+    """Tell Discord that we heard; False when it was too late.
+
+    Not by `interaction.response.defer`: that reads the answer's body, and what it cannot read is an error though the
+    acknowledgement arrived.
+    """
+    is_command = interaction.type is discord.InteractionType.application_command
+    body: dict[str, Any] = {"type": _THINKING if is_command else _UPDATING}
+    if quiet:
+        body["data"] = {"flags": _EPHEMERAL}
+    route = Route(
+        "POST",
+        "/interactions/{webhook_id}/{webhook_token}/callback",
+        webhook_id=str(interaction.id),
+        webhook_token=interaction.token,
+    )
     try:
         async with asyncio.timeout(ACKNOWLEDGE_S):
             while True:
                 try:
-                    await interaction.response.defer(
-                        thinking=interaction.type is discord.InteractionType.application_command, ephemeral=quiet
-                    )
-                    return True
-                except discord.InteractionResponded:
+                    await interaction.client.http.request(route, json=body)
                     return True
                 except discord.HTTPException as error:
-                    if error.code != _ACKNOWLEDGED:
-                        late = error.code == _UNKNOWN_INTERACTION
-                        log.warning("discord.not_acknowledged", late=late, status=error.status, code=error.code)
-                    return error.code == _ACKNOWLEDGED
+                    if error.code == _ACKNOWLEDGED:
+                        return True
+                    log.warning("discord.not_acknowledged", status=error.status, code=error.code)
+                    return False
                 except (aiohttp.ClientError, OSError) as error:  # it may have arrived: the second try is told so
                     log.info("discord.acknowledging_again", why=type(error).__name__)
                     await asyncio.sleep(0.1)
     except TimeoutError:
-        log.warning("discord.not_acknowledged", late=True)
+        log.warning("discord.not_acknowledged", status=None, code=None)
         return False
 
 
