@@ -22,8 +22,13 @@ import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
 STRUCK = "***"
+OURS = ("core", "bots", "web", "workers", "parley", "__main__")
+"""Whose lines the level is for; everybody else speaks from warnings up."""
 TEXT_MOST = 20_000
 """Characters of one value; what is longer is cut, tracebacks included."""
+
+SECRET_LEAST = 6
+"""Characters of a secret that is struck out wherever it appears; a shorter one would strike out ordinary words."""
 
 _NAMES = re.compile(r"(?i)(password|passwd|secret|token|authorization|cookie|api_?key|credential|dsn|private_?key)")
 """Values under such a name are struck out whole."""
@@ -43,6 +48,12 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\bAIza[A-Za-z0-9_-]{20,}"), STRUCK),
     # scheme://user:password@host
     (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*):[^\s@/]+@"), rf"\1:{STRUCK}@"),
+    # What a database quotes of a row, and pydantic of its input, below the error proper.
+    (
+        re.compile(r"(?s)\bDETAIL:\s.*?(?=\n(?:HINT:|CONTEXT:|Traceback|During|The above|\s*\n)|\Z)"),
+        f"DETAIL: {STRUCK}",
+    ),
+    (re.compile(r"(?s)\binput_value=.*?(?=, input_type=|\Z)"), f"input_value={STRUCK}"),
     # password=…, "api_key": "…", token: …
     (
         re.compile(
@@ -57,7 +68,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
 def configure(level: str = "info", *, stream: TextIO | None = None, secrets: Iterable[str] = ()) -> None:
     """Set up logging for this process; the last call counts. `secrets` are struck out wherever they appear."""
     output = stream if stream is not None else sys.stderr
-    known = tuple(sorted({secret for secret in secrets if len(secret) >= 8}, key=len, reverse=True))
+    known = tuple(sorted({secret for secret in secrets if len(secret) >= SECRET_LEAST}, key=len, reverse=True))
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -91,10 +102,11 @@ def configure(level: str = "info", *, stream: TextIO | None = None, secrets: Ite
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level.upper())
-    # These say at info what is our own business to say, or quote addresses that hold a token.
-    for noisy in ("aiogram", "discord", "aiohttp.access", "arq", "tortoise", "asyncio", "urllib3", "PIL"):
-        logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+    # At info foreign libraries say what is our own business to say, or quote addresses that hold a token; at debug
+    # they quote queries with what people wrote.
+    root.setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level.upper()]))
+    for name in OURS:
+        logging.getLogger(name).setLevel(level.upper())
     logging.captureWarnings(True)
 
 

@@ -201,6 +201,7 @@ class Deployment:
             )
             # What a killed process left running counts until its lease is over.
             await settings.set(settings.TURNS_PARALLEL.key, "50", by="test")
+            await settings.set(settings.CHAT_DEFAULT_MODEL.key, "m", by="test")
             root = (await accounts.find("root")).id
 
             async def credit(work: Work) -> None:
@@ -230,6 +231,16 @@ async def root_at(process: Process) -> AsyncIterator[Browser]:
         status, answer = await browser.send("POST", "/api/login", {"username": "root", "password": ROOT_PASSWORD})
         assert status == 200, answer
         yield browser
+
+
+async def noticed(web: Process, key: str) -> None:
+    """Until the model can be asked for."""
+    async with asyncio.timeout(5), aiohttp.ClientSession(web.address) as http:
+        while True:
+            async with http.get("/v1/models", headers={"Authorization": f"Bearer {key}"}) as response:
+                if "m" in [model["id"] for model in (await response.json()).get("data", ())]:
+                    return
+            await asyncio.sleep(0.05)
 
 
 def free_port() -> int:

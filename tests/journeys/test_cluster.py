@@ -14,7 +14,7 @@ import pytest
 
 from tests.databases import ADDRESS
 from tests.fakes.provider import Provider, ok
-from tests.journeys.processes import Deployment, Process, root_at
+from tests.journeys.processes import Deployment, Process, noticed, root_at
 
 pytestmark = [
     pytest.mark.crash,
@@ -83,9 +83,8 @@ async def test_a_turn_is_followed_and_stopped_from_another_process_within_a_seco
 ) -> None:
     house, here, there = pair
     async with Provider(ok(SAID, delay_s=0.1)) as provider:
-        await house.furnish(provider)
+        await noticed(here, await house.furnish(provider))
         async with root_at(here) as asking, root_at(there) as watching:
-            await asyncio.sleep(NOTICED_S)
             turn = (await asking.post("/api/turns", {"key": str(uuid.uuid4()), "text": "go", "model": "m"}))["turn"]
             text, stopped_at, events = "", 0.0, []
             async with asyncio.timeout(20):
@@ -112,9 +111,8 @@ async def test_a_turn_whose_process_is_killed_is_ended_by_the_worker_and_told_to
     house, here, there = pair
     house.start("worker")
     async with Provider(ok(SAID, delay_s=0.1)) as provider:
-        await house.furnish(provider)
+        await noticed(here, await house.furnish(provider))
         async with root_at(here) as asking, root_at(there) as watching:
-            await asyncio.sleep(NOTICED_S)
             turn = (await asking.post("/api/turns", {"key": str(uuid.uuid4()), "text": "go", "model": "m"}))["turn"]
             text, killed_at, events = "", 0.0, []
             async for _, event in watching.events(f"/api/turns/{turn['id']}/events"):

@@ -23,7 +23,7 @@ from core import billing, reports
 from core.accounts import find
 from core.kit.orm import read
 from tests.fakes.provider import Provider, ok
-from tests.journeys.processes import PATIENCE_S, Deployment, Process, free_port, root_at
+from tests.journeys.processes import PATIENCE_S, Deployment, Process, free_port, noticed, root_at
 from tests.running import Browser
 
 pytestmark = pytest.mark.crash
@@ -116,16 +116,6 @@ async def test_kills_at_random_moments_lose_double_and_leave_nothing(database_ur
             if process.code is None:
                 assert await process.end(within_s=10) == 0, process.lines
         await leaves_no_redis(house)
-
-
-async def noticed(web: Process, key: str) -> None:
-    """Until the model can be asked for."""
-    async with asyncio.timeout(5), aiohttp.ClientSession(web.address) as http:
-        while True:
-            async with http.get("/v1/models", headers={"Authorization": f"Bearer {key}"}) as response:
-                if "m" in [model["id"] for model in (await response.json()).get("data", ())]:
-                    return
-            await asyncio.sleep(0.05)
 
 
 async def again(house: Deployment, **port: str) -> Process:
