@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import random
 from collections import OrderedDict
 from typing import Any
 
@@ -35,6 +36,7 @@ from bots.discord.registering import register_commands
 from bots.discord.surface import DiscordSurface, Traffic, whisper
 from bots.discord.throttle import Throttle
 from core.kit.errors import AppError
+from core.kit.redis import RedisError
 from core.kit.scope import Scope, current
 
 log = structlog.get_logger(__name__)
@@ -50,6 +52,7 @@ PAUSE_MOST_S = 60.0
 ACKNOWLEDGE_S = 2.8
 """Discord waits 3 s."""
 CLOSE_S = 3.0
+IDENTIFY_S = 5.0
 DRAINING_POLL_S = 0.2
 _REFUSED_BY_GATEWAY = 4004
 _ACKNOWLEDGED = 40060
@@ -89,6 +92,12 @@ class ParleyClient(discord.Client):
             allowed_mentions=discord.AllowedMentions.none(),
             http_trace=Throttle().trace(),
         )
+
+    async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
+        """Wait for our turn to begin a session; after a lost one Discord asks for some patience besides."""
+        if not initial:
+            await asyncio.sleep(random.uniform(1.0, IDENTIFY_S))
+        await identify_turn(str(self.application_id))
 
     async def on_ready(self) -> None:
         """A new session; what an old one missed is not repeated by Discord."""
@@ -187,6 +196,23 @@ class Receiver:
     async def _whisper(self, place: Place, text: str) -> None:
         if text:
             await whisper(self._platform.surface(place), text)
+
+
+async def identify_turn(application: str) -> None:
+    """Wait until no process of this deployment has begun a session in the last IDENTIFY_S; the next begins now.
+
+    Discord allows one in five seconds (https://docs.discord.com/developers/events/gateway#identifying), also to a
+    process that is started again and again.
+    """
+    redis, key = current().redis, current().keys.key("discord", application, "identified")
+    try:
+        async with asyncio.timeout(IDENTIFY_S + 1.0):
+            while True:
+                if redis is None or await redis.set(key, "1", nx=True, px=int(IDENTIFY_S * 1000) + 100):
+                    return
+                await asyncio.sleep(0.1)
+    except (RedisError, TimeoutError) as error:
+        log.info("discord.identifies_out_of_turn", why=type(error).__name__)
 
 
 async def acknowledged(interaction: Interaction, *, quiet: bool = False) -> bool:

@@ -160,11 +160,11 @@ class FakeDiscord:
             await self._socket.close(code=4000)
 
     async def send_op(self, op: int, data: object = None) -> None:
-        """Op 7 asks to reconnect, op 9 ends the session."""
-        if op == 9:
-            self._session = ""
+        """Op 7 asks to reconnect; op 9 ends the session, and what happens until the next one is not told."""
         assert self._socket is not None
         await self._socket.send_str(orjson.dumps({"op": op, "d": data, "s": None, "t": None}).decode())
+        if op == 9:
+            self._session, self._socket = "", None
 
     def bots(self, channel: str | None = None) -> list[Shown]:
         """What the bot says in a channel; the direct messages of user 7 by default."""

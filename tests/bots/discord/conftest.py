@@ -22,7 +22,7 @@ from core.kit.ids import OwnerId, new_id
 from core.kit.redis import Keys, Redis, close_redis, open_redis
 from core.kit.supervisor import Supervisor
 from core.live import MemoryLog
-from tests.fakes.discord import TOKEN, FakeDiscord
+from tests.fakes.discord import BOT, TOKEN, FakeDiscord
 
 with warnings.catch_warnings():
     # discord.py imports audioop for its voice calls; newer Pythons get that from a package it depends on there.
@@ -97,6 +97,7 @@ async def house(
                 await load()
             if len(opened) == 1:
                 await _furnish()
+            await redis.delete(keys.key("discord", BOT, "identified"))  # not every restart shall wait five seconds
             bot = new.supervisor.spawn("discord", app.run(new))
             if discord.token == TOKEN:
                 sessions = discord.sessions

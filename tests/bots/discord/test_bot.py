@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from bots.discord import app
 from core import conversations, inbox, turns
 from core.chat import Role
 from core.kit.scope import bind
@@ -227,13 +228,36 @@ async def test_draining_waits_for_the_answer_being_shown(house: House) -> None:
     assert house.discord.bots()[0].content.endswith("All of it.")
 
 
-@pytest.mark.parametrize("op", [7, 9])
-async def test_the_gateway_may_ask_for_a_new_connection(house: House, op: int) -> None:
+async def test_a_gateway_that_asks_for_a_new_connection_gets_it(house: House) -> None:
+    await house.discord.send_op(7)
+    await house.discord.say("meanwhile")
+    await finished(house)
+    assert house.discord.sessions == 1
+
+
+async def test_what_was_said_between_two_sessions_is_caught_up(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "IDENTIFY_S", 1.0)
     await house.discord.say("before")
     await finished(house)
-    await house.discord.send_op(op, False)
+    await house.discord.send_op(9, False)
     await house.discord.say("meanwhile")
+    await house.discord.say("not a word to the bot", channel=GENERAL)
     await finished(house, 2)
+    await house.discord.until(lambda: house.discord.sessions == 2)
+    assert len(house.upstream.calls) == 2
+
+
+async def test_sessions_begin_five_seconds_apart_also_after_a_crash(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    redis, key = house.scope.redis, house.scope.keys.key("discord", BOT, "identified")
+    assert redis is not None
+    assert 4_000 < await redis.pttl(key) <= 5_100
+    monkeypatch.setattr(app, "IDENTIFY_S", 0.5)
+    await redis.set(key, "1", px=500)
+    began = asyncio.get_running_loop().time()
+    await app.identify_turn(BOT)
+    assert 0.4 < asyncio.get_running_loop().time() - began < 1.4
 
 
 async def test_a_lost_connection_is_resumed_and_what_was_missed_is_answered(house: House) -> None:
