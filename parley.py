@@ -18,10 +18,11 @@ from typing import Any
 
 import structlog
 
-from core import accounts, billing, catalog, channels, settings, turns
+from core import accounts, billing, catalog, channels, i18n, settings, turns
 from core.admin_cli import Parser, add_verbs, doctor, run_verb
 from core.config import Config, ConfigError, load
 from core.kit import changes, logging
+from core.kit.errors import BadInput
 from core.kit.scope import Scope
 from core.runtime import CannotStart, Runtime, open_runtime
 
@@ -149,7 +150,10 @@ async def open_services(runtime: Runtime, doors: Sequence[str]) -> str | None:
 
     async def first_start() -> None:
         if WEB in doors:
-            password[0] = await accounts.ensure_root(scope.config.root_password)
+            try:
+                password[0] = await accounts.ensure_root(scope.config.root_password)
+            except BadInput as refusal:
+                raise ConfigError("PARLEY_ROOT_PASSWORD", i18n.explain(refusal, i18n.LOCALES[0])) from refusal
             await channels.ensure_demo()
 
     async def repair() -> None:

@@ -150,6 +150,22 @@ def test_a_wrong_value_stops_the_start_with_one_sentence(shell: Shell, environ: 
     assert name in line
 
 
+@pytest.mark.parametrize(
+    ("environ", "remedy"),
+    [({"PARLEY_ROOT_PASSWORD": "short"}, "8 to 256"), ({"PARLEY_HOST": "192.0.2.1"}, "127.0.0.1")],
+    ids=["PARLEY_ROOT_PASSWORD", "PARLEY_HOST"],
+)
+def test_a_value_that_only_the_start_finds_wrong_is_named_in_one_sentence(
+    tmp_path: Path, environ: dict[str, str], remedy: str
+) -> None:
+    done = Shell(tmp_path).run("up", **{"PARLEY_PORT": "0", **environ})
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith(f"parley: {next(iter(environ))}: ")
+    assert remedy in last
+
+
 def test_roles_of_a_cluster_refuse_the_embedded_database(shell: Shell) -> None:
     done = shell.run("web")
     assert done.returncode == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -28,7 +29,7 @@ SHUTDOWN_S = 5.0
 
 
 class PortTaken(Exception):
-    """Somebody else listens there; the text is the sentence to print."""
+    """Nobody can listen there, or somebody else does; the text is the sentence to print."""
 
 
 def build_app(scope: Scope) -> web.Application:
@@ -68,6 +69,11 @@ async def serving(scope: Scope) -> AsyncIterator[str]:
         try:
             sock = _listen(host, port)
         except OSError as error:
+            if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+                raise PortTaken(
+                    f"PARLEY_HOST: {host} is no address of this machine ({error.strerror}); "
+                    "it should be one, such as 127.0.0.1, or 0.0.0.0 for all of them."
+                ) from error
             raise PortTaken(
                 f"Port {port} on {host} is taken or not allowed ({error.strerror}); "
                 "set PARLEY_PORT to a free one, or stop what listens there."
