@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import logging
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from core import runtime
 from core.kit.errors import Unavailable
@@ -60,6 +62,7 @@ async def require_ready(request: web.Request, handler: Handler) -> web.StreamRes
 @asynccontextmanager
 async def serving(scope: Scope) -> AsyncIterator[str]:
     """Listen on the configured address for the length of the block; gives the address. Raises PortTaken."""
+    logging.getLogger("aiohttp.server").addFilter(_worth_a_line)
     runner = web.AppRunner(
         build_app(scope), access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_S, keepalive_timeout=75
     )
@@ -85,6 +88,11 @@ async def serving(scope: Scope) -> AsyncIterator[str]:
         close_followers()
     finally:
         await runner.cleanup()
+
+
+def _worth_a_line(record: logging.LogRecord) -> bool:
+    """Not what is no HTTP: it is answered 400, and a line would quote a header of it, perhaps with a cookie."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 from aiohttp import web
+from aiohttp.http_exceptions import PayloadEncodingError
 
 from core.kit.errors import BadInput, TooLarge
 
@@ -16,14 +17,15 @@ async def read_json(request: web.Request, *, limit_bytes: int) -> Any:
         raise TooLarge("body_too_large", limit=limit_bytes)
     pieces: list[bytes] = []
     size = 0
-    async for piece in request.content.iter_any():
-        size += len(piece)
-        if size > limit_bytes:
-            raise TooLarge("body_too_large", limit=limit_bytes)
-        pieces.append(piece)
     try:
+        async for piece in request.content.iter_any():
+            size += len(piece)
+            if size > limit_bytes:
+                raise TooLarge("body_too_large", limit=limit_bytes)
+            pieces.append(piece)
         return orjson.loads(b"".join(pieces))
-    except orjson.JSONDecodeError as error:
+    except (orjson.JSONDecodeError, web.RequestPayloadError, PayloadEncodingError, ConnectionError) as error:
+        # Also a body that is not compressed or cut into chunks as its headers say, or whose sender went away.
         raise BadInput("body_not_json") from error
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import uuid
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from structlog.testing import capture_logs
 
 from core import accounts
 from tests.running import ROOT_PASSWORD, Browser, Running
@@ -234,6 +237,39 @@ async def test_bad_bodies_get_a_clear_error(site: Running, body: str, status: in
             answer = await response.json()
         assert (response.status, answer["error"]["code"]) == (status, code)
         assert answer["error"]["message"]
+
+
+async def test_a_body_that_is_not_compressed_as_it_says_is_the_callers_fault(site: Running) -> None:
+    async with site.browser() as browser:
+        sent = {"X-Parley": "1", "Content-Type": "application/json", "Content-Encoding": "gzip"}
+        async with browser.http.post("/api/turns", data=b"{}", headers=sent) as response:
+            assert (response.status, (await response.json())["error"]["code"]) == (400, "body_not_json")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"POST /api/login HTTP/1.1\r\nHost: x\r\nX-Parley: 1\r\nContent-Type: application/json\r\n"
+        b'Content-Length: 99\r\n\r\n{"key"',
+        b"GET / HTTP/1.1\r\nHost: x\r\nCookie: parley_session=secret" + b"x" * 9000 + b"\r\n\r\n",
+        b"NONSENSE\r\n\r\n",
+    ],
+    ids=["leaves in mid-body", "header too long", "no HTTP"],
+)
+async def test_a_broken_request_is_nothing_to_complain_about_in_the_log(
+    site: Running, sent: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    address = urlsplit(site.address)
+    with capture_logs() as ours:
+        reader, writer = await asyncio.open_connection(address.hostname, address.port)
+        writer.write(sent)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(reader.read(100), 0.2)
+        writer.close()
+        async with site.browser() as browser:
+            await browser.get("/api/me")
+    assert [line for line in ours if line["log_level"] in ("warning", "error")] == []
+    assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
 
 
 async def test_the_page_and_every_error_carry_the_policy(site: Running) -> None:

@@ -44,6 +44,8 @@ def _kind_and_code(error: AppError) -> tuple[str, str]:
             return "invalid_request_error", error.code
         case NotAllowed():
             return "permission_error", error.code
+        case _ if error.status == 429:
+            return "rate_limit_error", error.code
         case _ if error.status < 500:
             return "invalid_request_error", error.code
         case _:
