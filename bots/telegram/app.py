@@ -23,6 +23,7 @@ from bots.telegram.keyboards import menus
 from bots.telegram.poller import Poller
 from bots.telegram.surface import Chats, TelegramSurface
 from bots.telegram.updates import Me, lane, read
+from bots.telegram.working import Worker
 from core.kit.errors import AppError
 from core.kit.scope import Scope
 
@@ -65,8 +66,9 @@ async def run(scope: Scope) -> None:
 async def _serve(api: BotApi, me: Me, token: str) -> None:
     platform = TelegramPlatform(api, me)
     desk = Desk(platform)
-    handlers = asyncio.ensure_future(_handlers(desk, platform, api, me, token))
-    handle = functools.partial(_handled, handlers)
+    worker = Worker(desk, platform.chats, api, me)
+    handlers = asyncio.ensure_future(_handlers(worker, token))
+    handle = functools.partial(_handled, handlers, worker)
     feed = Feed("telegram", me.id, handle, _lane, give_up=functools.partial(_given_up, desk, me))
     poller = Poller(api, feed)
     async with asyncio.TaskGroup() as group:
@@ -81,16 +83,16 @@ async def _serve(api: BotApi, me: Me, token: str) -> None:
     await desk.finished()
 
 
-async def _handlers(desk: Desk, platform: TelegramPlatform, api: BotApi, me: Me, token: str) -> Handle:
-    """Import aiogram aside and make the handlers; updates wait in the inbox meanwhile."""
+async def _handlers(worker: Worker, token: str) -> Handle:
+    """Import aiogram aside and make the handlers."""
     module = await asyncio.to_thread(importlib.import_module, "bots.telegram.handlers")
-    handle: Handle = module.handler_of(desk, platform.chats, api, me, token)
+    handle: Handle = module.handler_of(worker, token)
     return handle
 
 
-async def _handled(handlers: asyncio.Future[Handle], payload: str) -> None:
-    """Work on one stored update."""
-    handle = await asyncio.shield(handlers)
+async def _handled(handlers: asyncio.Future[Handle], worker: Worker, payload: str) -> None:
+    """Work on one stored update; without aiogram while that is being imported."""
+    handle = handlers.result() if handlers.done() else worker.worked
     await handle(read_json(payload))
 
 
