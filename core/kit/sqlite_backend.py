@@ -29,6 +29,8 @@ log = structlog.get_logger(__name__)
 
 BUSY_TIMEOUT_MS = 5_000
 """How long one BEGIN waits for another process's transaction."""
+WAL_PAUSE_MS = 20
+"""Between two tries to switch a new file to write-ahead logging."""
 
 
 class Locked(OperationalError):
@@ -152,9 +154,8 @@ class SqliteDatabase(_Statements, SqliteClient):
         try:
             await connection
             connection.row_factory = sqlite3.Row
-            # Changing the journal mode takes the write lock, so the busy timeout above comes first.
+            await _write_ahead(connection)
             for pragma, value in (
-                ("journal_mode", "WAL"),
                 ("synchronous", "NORMAL"),
                 ("journal_size_limit", "16777216"),
                 ("foreign_keys", "ON" if self._enforced else "OFF"),
@@ -288,3 +289,20 @@ class _Transacting(TransactionContext):
 
 client_class = SqliteDatabase
 """The name by which tortoise finds the client of an engine."""
+
+
+async def _write_ahead(connection: aiosqlite.Connection) -> None:
+    """Switch to write-ahead logging, which stays with the file.
+
+    The switch itself wants the file alone and is refused at once, busy timeout or not, while another process that opens
+    the same new file holds a lock; so it is tried again for as long as that timeout.
+    """
+    tries = BUSY_TIMEOUT_MS // WAL_PAUSE_MS
+    for left in range(tries, -1, -1):
+        try:
+            await connection.execute_fetchall("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if left == 0 or "locked" not in str(error):
+                raise
+            await asyncio.sleep(WAL_PAUSE_MS / 1000)

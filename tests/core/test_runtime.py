@@ -80,8 +80,8 @@ async def test_verbs_that_start_together_migrate_once(embedded: Config) -> None:
         async with open_runtime(embedded, role="verb") as opened:
             return len(opened.migrated)
 
-    applied = await asyncio.gather(*(asyncio.create_task(verb()) for _ in range(3)))
-    assert sorted(applied)[:2] == [0, 0]
+    applied = await asyncio.gather(*(asyncio.create_task(verb()) for _ in range(8)))
+    assert sorted(applied)[:-1] == [0] * 7
     assert max(applied) > 0
 
 
