@@ -179,6 +179,8 @@ class _Presenter:
         self.settled = max(0, len(self.shown) - 1)
         self.unsure = {showing.sending} if showing.sending is not None and showing.sending >= len(self.shown) else set()
         self.written: Page | None = None
+        self.noticed = False
+        """The message of the first page says only that the question waits."""
         self.changed, self.ended = asyncio.Event(), asyncio.Event()
         self.failure: Exception | None = None
 
@@ -212,6 +214,8 @@ class _Presenter:
             self.changed.clear()
             if self._waiting_in_queue and stopping():
                 return False
+            if not self._waiting_in_queue:
+                await self._take_back_the_notice()
             texts = page_texts(self.answer.text, self.limits.page)
             if len(texts) - 1 > self.settled:
                 await self.deliver(self.settled, Page(texts[self.settled]))
@@ -289,6 +293,7 @@ class _Presenter:
                 await self.surface.draft(page)
             else:
                 await self._post(self.settled, page)
+                self.noticed = self._waiting_in_queue and self.limits.drafts
         except Missing:
             self.shown[self.settled] = None
             self.written = None
@@ -297,6 +302,15 @@ class _Presenter:
             await self._sleep(self.ended, FAILED_S)
         except Refused as refused:
             log.info("page.live_refused", turn=self.showing.turn, why=str(refused))
+
+    async def _take_back_the_notice(self) -> None:
+        """Where answers are new messages, the notice "queued" goes: what stood behind it in the chat came first."""
+        notice = self._message
+        if not self.noticed or notice is None:
+            return
+        self.noticed = False
+        await self.surface.remove(notice)
+        self.shown[self.settled], self.written = None, None
 
     @staticmethod
     async def _sleep(until: asyncio.Event, seconds: float) -> None:
@@ -312,6 +326,7 @@ class _Presenter:
         """Show the finished answer whole: what is not settled yet, the last page with its footer and buttons."""
         end = self.answer.end
         assert end is not None
+        await self._take_back_the_notice()
         texts = page_texts(self.answer.text, self.limits.page)
         footer = self._footer(end, empty=not texts)
         if not texts:

@@ -285,15 +285,21 @@ async def test_a_message_deleted_meanwhile_is_posted_anew_at_the_end() -> None:
     assert surface.texts == ["Hello you"]
 
 
-async def test_a_queued_question_says_so_and_its_message_becomes_the_answer() -> None:
-    surface = FakeSurface(drafts=True)
+@pytest.mark.parametrize("drafts", [False, True])
+async def test_a_queued_question_says_so_and_is_answered_where_its_turn_came(drafts: bool) -> None:
+    # Where answers are new messages, the one that said "queued" stood above answers that came before.
+    surface = FakeSurface(drafts=drafts)
     task = asyncio.create_task(
         show(surface, Notice("queued", {"position": 2}), 0.2, ACCEPTED, TextAdded(0, "Hello"), done())
     )
     await asyncio.sleep(0.1)
     assert "2" in surface.texts[0]
+    (notice,) = surface.messages
+    surface.messages["between"] = Page("the answer before")
     await task
-    assert surface.texts == ["Hello"]
+    assert (notice in surface.messages) is not drafts
+    expected = ["the answer before", "Hello"] if drafts else ["Hello", "the answer before"]
+    assert surface.texts == expected
 
 
 async def test_notices_stand_under_the_answer() -> None:
