@@ -15,7 +15,7 @@ from aiogram import Bot, Dispatcher, Router
 from aiogram.types import CallbackQuery, ChatMemberUpdated, Message, MessageGenerationStopped
 
 from bots.telegram.api import Json
-from bots.telegram.updates import plain
+from bots.telegram.updates import KINDS, plain
 from bots.telegram.working import Worker
 
 log = structlog.get_logger(__name__)
@@ -46,6 +46,9 @@ def handler_of(worker: Worker, token: str) -> Callable[[Json], Awaitable[None]]:
     bot = Bot(token)  # aiogram wants one to decode with; nothing is sent through it
 
     async def handle(update: Json) -> None:
+        if not any(kind in update for kind in KINDS):  # aiogram would warn of it with all that it says
+            log.info("telegram.kind_unknown", kinds=sorted(name for name in update if name != "update_id"))
+            return
         await dispatcher.feed_raw_update(bot, plain(update), raw=update)
 
     return handle

@@ -205,7 +205,11 @@ class FakeTelegram:
             case "answerCallbackQuery":
                 self.answers[params["callback_query_id"]] = params.get("text")
                 return True
-            case "setMyCommands" | "sendChatAction" | "deleteMessage" | "deleteWebhook":
+            case "deleteMessage":
+                where = (str(params["chat_id"]), params["message_id"])
+                self.messages = [one for one in self.messages if (one.chat, one.id) != where]
+                return True
+            case "setMyCommands" | "sendChatAction" | "deleteWebhook":
                 return True
         raise Refusal(404, "Not Found: method not found")
 

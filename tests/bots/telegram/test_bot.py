@@ -153,9 +153,9 @@ async def test_a_second_question_waits_and_says_so(house: House) -> None:
     await house.telegram.until(lambda: house.telegram.drafts)
     house.telegram.say("two")
     await house.telegram.until(lambda: any("Queued" in text for text in house.telegram.texts()))
-    await house.telegram.until(lambda: set(house.telegram.texts()) == {"First. Done.", "Second."})
+    await house.telegram.until(lambda: house.telegram.texts() == ["First. Done.", "Second."])
     await settled(house)
-    assert len(house.telegram.texts()) == 2
+    assert house.telegram.texts() == ["First. Done.", "Second."]
 
 
 async def test_retry_gives_a_sibling_answer(house: House) -> None:
