@@ -17,6 +17,7 @@ from core.kit.errors import Unavailable
 from core.kit.scope import Scope
 from web import health, page
 from web.api.routes import routes as api_routes
+from web.begun import note_begun
 from web.middleware.errors import explain_errors
 from web.middleware.headers import add_headers
 from web.middleware.scope import SCOPE, Handler, bind_scope
@@ -40,7 +41,7 @@ def build_app(scope: Scope) -> web.Application:
         middlewares=[bind_scope, require_ready, explain_errors, sessions], client_max_size=34 * 1024 * 1024
     )
     app[SCOPE] = scope
-    app.on_response_prepare.append(add_headers)
+    app.on_response_prepare.extend((add_headers, note_begun))
     app.router.add_routes([web.get("/healthz", health.healthz), web.get("/readyz", health.readyz)])
     app.router.add_routes(v1_routes())
     app.router.add_routes(api_routes())

@@ -6,13 +6,16 @@ import asyncio
 import contextlib
 import io
 import uuid
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlsplit
 
+import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
-from core import accounts
+from core import accounts, turns
+from core.kit.errors import Unavailable
 from tests.running import ROOT_PASSWORD, Browser, Running
 
 DEMO_S = 30
@@ -270,6 +273,25 @@ async def test_a_broken_request_is_nothing_to_complain_about_in_the_log(
             await browser.get("/api/me")
     assert [line for line in ours if line["log_level"] in ("warning", "error")] == []
     assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
+
+
+async def test_a_stream_that_breaks_is_cut_and_not_answered_a_second_time(
+    site: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follow = turns.follow
+
+    async def breaking(*args: Any, **named: Any) -> AsyncIterator[Any]:
+        async for event in follow(*args, **named):
+            yield event
+            raise Unavailable("database_unavailable")
+
+    monkeypatch.setattr(turns, "follow", breaking)
+    async with site.browser() as browser:
+        turn = await ask(browser, "Hello there")
+        async with asyncio.timeout(5), browser.http.get(f"/api/turns/{turn['id']}/events") as response:
+            assert response.status == 200
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await response.read()
 
 
 async def test_the_page_and_every_error_carry_the_policy(site: Running) -> None:

@@ -16,6 +16,7 @@ import pytest_asyncio
 from openai import AsyncOpenAI
 
 from core import accounts, billing, catalog, channels, reports, settings
+from core.kit.errors import Unavailable
 from core.kit.money import parse_credits
 from core.kit.orm import Work, unit_of_work
 from tests.fakes.provider import Answer, Provider, cut, error_first, hang, html, ok, refuse, reset, tools
@@ -252,6 +253,34 @@ async def test_a_stream_cut_after_words_ends_with_an_error_and_no_sentinel(site:
         assert len(provider.requests) == 1
         balance = await books_agree(account)
         assert balance.balance < 100_000_000
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_an_answer_whose_settlement_fails_arrives_whole_and_is_charged_once_later(
+    site: Running, provider: Provider, monkeypatch: pytest.MonkeyPatch, streamed: bool
+) -> None:
+    capture, failures = billing.capture, [Unavailable("database_unavailable"), OSError("away")]
+
+    async def failing(*args: Any, **named: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return await capture(*args, **named)
+
+    monkeypatch.setattr(billing, "capture", failing)
+    async with client(site) as (sdk, account):
+        body = {"model": MODEL, "messages": ask(), "stream": streamed}
+        async with (
+            aiohttp.ClientSession(site.address, headers={"Authorization": f"Bearer {sdk.api_key}"}) as http,
+            http.post("/v1/chat/completions", json=body) as response,
+        ):
+            told = await response.text()
+            assert response.status == 200
+        assert told.endswith("data: [DONE]\n\n") if streamed else json.loads(told)["choices"]
+        async with asyncio.timeout(5):
+            while (await billing.balance(account)).held:
+                await asyncio.sleep(0.05)
+        assert failures == []
+        assert (await books_agree(account)).balance < 100_000_000
 
 
 async def test_a_dead_first_channel_hands_over_to_the_next(site: Running, provider: Provider) -> None:

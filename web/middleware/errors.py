@@ -8,6 +8,7 @@ from aiohttp import web
 
 from core import i18n
 from core.kit.errors import AppError
+from web.begun import instead
 from web.middleware.locale import locale_of
 from web.middleware.scope import Handler
 
@@ -20,12 +21,12 @@ async def explain_errors(request: web.Request, handler: Handler) -> web.StreamRe
     try:
         return await handler(request)
     except AppError as error:
-        return error_response(error, request)
+        return instead(request, error_response(error, request))
     except web.HTTPException:
         raise
     except Exception:
         log.exception("web.crashed", path=request.path)
-        return error_response(AppError("internal"), request)
+        return instead(request, error_response(AppError("internal"), request))
 
 
 def error_response(error: AppError, request: web.Request) -> web.Response:

@@ -92,7 +92,7 @@ async def _whole(
                     assembler.parts(), reason, paid.usage, request_id=request_id, model=call.model, created=created
                 )
             )
-        await paid.settle(None, memo=_memo(call, request_id))
+        await _settle(paid, call, request_id)
     return web.Response(body=answer, content_type="application/json", headers={"X-Request-Id": request_id})
 
 
@@ -119,10 +119,18 @@ async def _stream(
         except UpstreamError as error:
             log.warning("call.cut", request=request_id, fault=error.fault)
             await response.write(codec.event(error_object(UpstreamFailed("upstream_cut", fault=error.fault))))
-        await paid.settle(None, memo=_memo(call, request_id))
+        await _settle(paid, call, request_id)
         with contextlib.suppress(ConnectionResetError):
             await response.write_eof()
         return response
+
+
+async def _settle(paid: calls.PaidStream, call: Call, request_id: RequestId) -> None:
+    """Charge now; where the database cannot, the answer still goes out, and the block's end tries again for a while."""
+    try:
+        await paid.settle(None, memo=_memo(call, request_id))
+    except Exception as failure:
+        log.warning("call.settled_later", request=request_id, error=type(failure).__name__)
 
 
 async def _relayed(call: Call, paid: calls.PaidStream, request_id: RequestId) -> AsyncIterator[bytes]:

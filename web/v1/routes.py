@@ -9,6 +9,7 @@ from aiohttp import web
 
 from core.kit.errors import AppError, NotFound
 from core.kit.ids import RequestId, new_id
+from web.begun import instead
 from web.keys import REQUEST_ID
 from web.v1.chat import chat_completions
 from web.v1.errors import error_response
@@ -45,10 +46,10 @@ def spoken(handler: Handler) -> Handler:
             response = await handler(request)
         except AppError as error:
             log.info("call.refused", code=error.code, status=error.status)
-            return error_response(error, request_id)
+            return instead(request, error_response(error, request_id))
         except Exception:
             log.exception("call.crashed")
-            return error_response(AppError("internal"), request_id)
+            return instead(request, error_response(AppError("internal"), request_id))
         finally:
             structlog.contextvars.unbind_contextvars("request")
         if not response.prepared:
