@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
@@ -18,8 +18,13 @@ from core.kit.scope import current
 COMMENT_EVERY_S = 15.0
 
 
-async def serve(request: web.Request, frames: AsyncIterator[bytes]) -> web.StreamResponse:
-    """Write each frame as it comes; a comment after 15 s of silence keeps proxies and watchdogs calm."""
+async def serve(
+    request: web.Request, frames: AsyncIterator[bytes], *, welcome: Callable[[], Awaitable[bool]]
+) -> web.StreamResponse:
+    """Write each frame as it comes; a comment after 15 s of silence keeps proxies and watchdogs calm.
+
+    `welcome` is asked at each comment: a stream ends when its session has.
+    """
     response = web.StreamResponse(
         headers={
             "Content-Type": "text/event-stream; charset=utf-8",
@@ -49,6 +54,8 @@ async def serve(request: web.Request, frames: AsyncIterator[bytes]) -> web.Strea
                     waiting = None
                     await response.write(frame)
                 elif not done:
+                    if not await welcome():
+                        break
                     await response.write(b": still here\n\n")
         except ConnectionResetError:
             pass  # the client left; nothing is owed to it

@@ -141,6 +141,8 @@ async def test_usage_is_counted_here_when_the_upstream_tells_none(site: Running,
         assert usage.completion_tokens > 0
         spent = 100_000_000 - (await books_agree(account)).balance
         assert spent == usage.prompt_tokens * 10 + usage.completion_tokens * 20
+        whole = await sdk.chat.completions.create(model=MODEL, messages=ask())
+        assert whole.usage == usage
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -15,7 +15,7 @@ from core.kit.ids import AccountId, TurnId
 from core.kit.money import format_credits
 from web.api.turns import turn_id
 from web.middleware.locale import locale_of
-from web.middleware.session import logged_in
+from web.middleware.session import logged_in, still_in
 from web.sse import serve
 
 
@@ -24,13 +24,13 @@ async def turn_events(request: web.Request) -> web.StreamResponse:
     account = logged_in(request)
     turn = await turns.get(turn_id(request), by=account.id)
     after = _cursor(request)
-    return await serve(request, _turn_frames(turn.id, after, locale_of(request)))
+    return await serve(request, _turn_frames(turn.id, after, locale_of(request)), welcome=lambda: still_in(request))
 
 
 async def account_events(request: web.Request) -> web.StreamResponse:
     """What changes for this account, as ids; live from now on, or from `after`."""
     account = logged_in(request)
-    return await serve(request, _account_frames(account.id, _cursor(request)))
+    return await serve(request, _account_frames(account.id, _cursor(request)), welcome=lambda: still_in(request))
 
 
 async def _turn_frames(turn: TurnId, after: live.Cursor | None, locale: str) -> AsyncIterator[bytes]:

@@ -48,6 +48,12 @@ def logged_in(request: web.Request) -> Account:
     return account
 
 
+async def still_in(request: web.Request) -> bool:
+    """Whether the session of this request has not ended since."""
+    token = request.get(SESSION_TOKEN)
+    return token is not None and await accounts.session(token) is not None
+
+
 def audience_of(account: Account) -> Audience:
     """The account as the router sees it."""
     return Audience(account.id, account.group, account.is_admin)

@@ -19,7 +19,7 @@ from core.adapters import UpstreamError
 from core.chat import Call, Finish, FinishReason, UsageDelta
 from core.chat.assemble import Assembler
 from core.chat.tokens import estimate_messages
-from core.kit.errors import Unavailable, UpstreamFailed
+from core.kit.errors import BadInput, Unavailable, UpstreamFailed
 from core.kit.ids import RequestId
 from core.kit.scope import current
 from web.bodies import read_object
@@ -52,7 +52,9 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
         settings.get(settings.CREDITS_PER_UNIT),
     )
     deadline_s = float(settings.get(settings.TURN_S))
-    named = request.headers.get("Idempotency-Key", "")[:MAX_KEY_LENGTH]
+    named = request.headers.get("Idempotency-Key", "")
+    if len(named) > MAX_KEY_LENGTH:
+        raise BadInput("field_too_long", field="Idempotency-Key", limit=MAX_KEY_LENGTH)
     held = await calls.reserve(
         payer,
         quote,
@@ -78,7 +80,7 @@ async def _whole(
     async with stream as paid:
         await paid.open()
         if paid.dialect == codec.DIALECT:
-            answer = paid.body()
+            answer = _with_usage(paid.body(), paid)
         else:
             assembler = Assembler()
             reason = FinishReason.STOP
@@ -131,6 +133,16 @@ async def _settle(paid: calls.PaidStream, call: Call, request_id: RequestId) -> 
         await paid.settle(None, memo=_memo(call, request_id))
     except Exception as failure:
         log.warning("call.settled_later", request=request_id, error=type(failure).__name__)
+
+
+def _with_usage(body: bytes, paid: calls.PaidStream) -> bytes:
+    """The upstream's own answer; with our count where it tells no usage, since readers expect one."""
+    if not paid.estimated:
+        return body
+    told = orjson.loads(body)
+    if told.get("usage"):
+        return body
+    return orjson.dumps({**told, "usage": codec.usage_object(paid.usage)})
 
 
 async def _relayed(call: Call, paid: calls.PaidStream, request_id: RequestId) -> AsyncIterator[bytes]:
