@@ -8,20 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from types import TracebackType
 from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]
-import structlog
 from tortoise.backends.asyncpg.client import AsyncpgDBClient, TransactionWrapper
 from tortoise.backends.base.client import TransactionContext
 from tortoise.backends.base_postgres.client import translate_exceptions
-from tortoise.connection import ConnectionHandler, get_connections
 from tortoise.exceptions import OperationalError, TransactionManagementError
 
 from core.kit.errors import Unavailable
-
-log = structlog.get_logger(__name__)
+from core.kit.transacting import Transacting
 
 POOL_MIN = 1
 POOL_MAX = 10
@@ -102,6 +98,12 @@ class _Statements(AsyncpgDBClient):
         except asyncpg.InterfaceError as exc:
             # The same class tells of our own mistakes, such as a wrong number of parameters.
             if not str(exc).endswith(("connection is closed", "connection has been released back to the pool")):
+                raise
+            raise Unavailable("database_unavailable", retry_after_s=1) from exc
+        except asyncpg.InternalClientError as exc:
+            # The server ended the session just as a statement began: asyncpg meets its farewell in the middle of that.
+            # Two statements at once would say the same, but our locks admit one at a time.
+            if not str(exc).startswith("cannot switch to state"):
                 raise
             raise Unavailable("database_unavailable", retry_after_s=1) from exc
 
@@ -194,14 +196,14 @@ class PostgresTransaction(_Statements, TransactionWrapper):
         await self._end(kept=False)
 
 
-class _Transacting(TransactionContext):
+class _Transacting(Transacting):
     """BEGIN … COMMIT on a connection of the pool; the context variable is set only after BEGIN."""
 
-    __slots__ = ("_handler", "_parent", "_token", "client")
+    __slots__ = ("_parent",)
 
     def __init__(self, parent: PostgresDatabase) -> None:
+        super().__init__()
         self._parent = parent
-        self._handler: ConnectionHandler = get_connections()
         self.client: PostgresTransaction
 
     async def __aenter__(self) -> PostgresTransaction:
@@ -213,29 +215,11 @@ class _Transacting(TransactionContext):
         except BaseException:
             await self._parent.give_back(connection)
             raise
-        self._token = self._handler.set(self.client.connection_name, self.client)
+        self._entered()
         return self.client
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> None:
-        try:
-            if self.client._finalized:
-                return
-            if exc_type is None:
-                await self.client.commit()
-                return
-            try:
-                await self.client.rollback()
-            except Exception as exc:
-                # The body's own error goes on; the connection is as broken as this says.
-                log.warning("database.rollback_failed", error=type(exc).__name__)
-        finally:
-            self._handler.reset(self._token)
-            await self._parent.give_back(self.client._connection)
+    async def _give_back(self) -> None:
+        await self._parent.give_back(self.client._connection)
 
 
 client_class = PostgresDatabase

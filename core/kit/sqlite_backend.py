@@ -15,17 +15,14 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import Any
 
 import aiosqlite
-import structlog
 from tortoise.backends.base.client import BaseDBAsyncClient, TransactionContext
 from tortoise.backends.sqlite.client import SqliteClient, SqliteTransactionWrapper, translate_exceptions
-from tortoise.connection import ConnectionHandler, get_connections
 from tortoise.exceptions import OperationalError, TransactionManagementError
 
-log = structlog.get_logger(__name__)
+from core.kit.transacting import Transacting
 
 BUSY_TIMEOUT_MS = 5_000
 """How long one BEGIN waits for another process's transaction."""
@@ -238,14 +235,14 @@ class SqliteTransaction(_Statements, SqliteTransactionWrapper):
         raise TransactionManagementError("SQLite's executescript commits first: run the statements one by one")
 
 
-class _Transacting(TransactionContext):
+class _Transacting(Transacting):
     """BEGIN IMMEDIATE … COMMIT; the lock goes back whatever fails, and the context variable is set only after BEGIN."""
 
-    __slots__ = ("_handler", "_parent", "_token", "client")
+    __slots__ = ("_parent",)
 
     def __init__(self, parent: SqliteDatabase) -> None:
+        super().__init__()
         self._parent = parent
-        self._handler: ConnectionHandler = get_connections()
         self.client: SqliteTransaction
 
     async def __aenter__(self) -> SqliteTransaction:
@@ -262,29 +259,11 @@ class _Transacting(TransactionContext):
             finally:
                 self._parent._lock.release()
             raise
-        self._token = self._handler.set(self.client.connection_name, self.client)
+        self._entered()
         return self.client
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> None:
-        try:
-            if self.client._finalized:
-                return
-            if exc_type is None:
-                await self.client.commit()
-                return
-            try:
-                await self.client.rollback()
-            except Exception as exc:
-                # The body's own error goes on; the connection is as broken as this says.
-                log.warning("database.rollback_failed", error=type(exc).__name__)
-        finally:
-            self._handler.reset(self._token)
-            self._parent._lock.release()
+    async def _give_back(self) -> None:
+        self._parent._lock.release()
 
 
 client_class = SqliteDatabase
