@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from core.accounts import Account
 from core.billing import Quote
 from core.chat import Usage
 from core.kit.ids import AccountId, HoldId
@@ -17,6 +18,11 @@ class Payer:
     group: str
     is_admin: bool
     """Administrators may call a model without a price, at no cost."""
+
+    @classmethod
+    def of(cls, account: Account) -> Payer:
+        """This account, paying for itself."""
+        return cls(account.id, account.group, account.is_admin)
 
 
 @dataclass(frozen=True, slots=True)

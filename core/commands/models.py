@@ -23,7 +23,7 @@ async def model(arguments: str, context: CommandContext) -> Reply:
     """Without a name: the models to choose from. With one: choose it."""
     if arguments.strip():
         return await choose(arguments.strip(), context)
-    models = router.models(_audience(context))
+    models = router.models(router.Audience.of(context.account))
     present = await _present(context)
     names = [one.name for one in models]
     shown, rest = models[:SHOWN], names[SHOWN:]
@@ -43,7 +43,7 @@ async def model(arguments: str, context: CommandContext) -> Reply:
 
 async def choose(wanted: str, context: CommandContext) -> Reply:
     """Make a model this person's own, here and for new conversations. Raises NotFound("model_unknown")."""
-    audience = _audience(context)
+    audience = router.Audience.of(context.account)
     name = _named(wanted, [one.name for one in router.models(audience)])
     chosen = router.model(name, audience)
     await accounts.set_default_model(context.account.id, chosen.name)
@@ -67,7 +67,7 @@ async def _present(context: CommandContext) -> ModelName:
     bound = await conversations.bound(context.place)
     view = await conversations.find(bound) if bound is not None else None
     preferred = (view.model if view else None) or context.account.default_model
-    return router.default_model(_audience(context), preferred).name
+    return router.default_model(router.Audience.of(context.account), preferred).name
 
 
 def _named(wanted: str, names: list[ModelName]) -> ModelName:
@@ -83,7 +83,3 @@ def _hash(name: str) -> str:
 
 def _label(model: Model, context: CommandContext) -> str:
     return f"{model.name} · {t('command.model.demo', context.locale)}" if model.demo else model.name
-
-
-def _audience(context: CommandContext) -> router.Audience:
-    return router.Audience(context.account.id, context.account.group, context.account.is_admin)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from core.accounts import Account
 from core.adapters import Fault
 from core.kit.ids import AccountId, ChannelId, ChannelKeyId
 
@@ -16,6 +17,11 @@ class Audience:
     """None: the house itself."""
     group: str
     is_admin: bool
+
+    @classmethod
+    def of(cls, account: Account) -> Audience:
+        """This account, asking for itself."""
+        return cls(account.id, account.group, account.is_admin)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,8 +57,7 @@ async def payer_of(account_id: AccountId) -> tuple[accounts.Account, calls.Payer
     account = await accounts.get(account_id)
     if account.state != "active":
         raise NotAllowed("account_banned")
-    payer = calls.Payer(account.id, account.group, account.is_admin)
-    return account, payer, router.Audience(account.id, account.group, account.is_admin)
+    return account, calls.Payer.of(account), router.Audience.of(account)
 
 
 async def prepare(account_id: AccountId, ask: Ask, view: ConversationView | None) -> Prepared:

@@ -13,7 +13,7 @@ from web.api.shapes import conversation_json, ended_json, message_json
 from web.bodies import read_object
 from web.fields import optional_text
 from web.middleware.locale import locale_of
-from web.middleware.session import audience_of, logged_in
+from web.middleware.session import logged_in
 
 BODY_LIMIT_BYTES = 2 * 1024 * 1024
 PAGE = 50
@@ -76,7 +76,7 @@ async def change_conversation(request: web.Request) -> web.Response:
     if head := optional_text(body, "head", longest=40):
         await conversations.set_head(identity, account.id, MessageId(head))
     if model := optional_text(body, "model", longest=120):
-        router.model(model, audience_of(account))
+        router.model(model, router.Audience.of(account))
         await conversations.set_model(identity, account.id, ModelName(model))
     return web.json_response({"conversation": conversation_json(await conversations.get(identity, account.id))})
 

@@ -11,7 +11,7 @@ from core.kit.money import format_credits
 from web.api.shapes import account_json
 from web.bodies import read_object
 from web.fields import optional_text
-from web.middleware.session import audience_of, logged_in
+from web.middleware.session import logged_in
 
 BODY_LIMIT_BYTES = 16 * 1024
 
@@ -41,7 +41,7 @@ async def change_me(request: web.Request) -> web.Response:
             raise BadInput("field_invalid", field="locale")
         await accounts.set_locale(account.id, locale)
     if model := optional_text(body, "default_model", longest=120):
-        router.model(model, audience_of(account))
+        router.model(model, router.Audience.of(account))
         await accounts.set_default_model(account.id, model)
     return web.json_response({"account": account_json(await accounts.get(account.id))})
 
@@ -49,7 +49,7 @@ async def change_me(request: web.Request) -> web.Response:
 async def list_models(request: web.Request) -> web.Response:
     """The models this account may choose, and the one it gets without choosing."""
     account = logged_in(request)
-    audience = audience_of(account)
+    audience = router.Audience.of(account)
     models = router.models(audience)
     default = router.default_model(audience, account.default_model) if models else None
     return web.json_response(

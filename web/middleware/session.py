@@ -12,7 +12,6 @@ from core import accounts
 from core.accounts import Account
 from core.kit.errors import NotAllowed, Unauthenticated
 from core.kit.scope import current
-from core.router import Audience
 from web.keys import ACCOUNT, SESSION_TOKEN
 from web.middleware.scope import Handler
 
@@ -52,11 +51,6 @@ async def still_in(request: web.Request) -> bool:
     """Whether the session of this request has not ended since."""
     token = request.get(SESSION_TOKEN)
     return token is not None and await accounts.session(token) is not None
-
-
-def audience_of(account: Account) -> Audience:
-    """The account as the router sees it."""
-    return Audience(account.id, account.group, account.is_admin)
 
 
 def cookie_name() -> str:

@@ -25,7 +25,7 @@ from core.kit.scope import current
 from web.bodies import read_object
 from web.keys import REQUEST_ID
 from web.leaving import ClientLeft, unless_client_leaves
-from web.v1.auth import audience_of, payer_of
+from web.v1.auth import caller_of
 from web.v1.codecs import openai_chat as codec
 from web.v1.errors import error_object
 
@@ -37,13 +37,13 @@ MAX_KEY_LENGTH = 120
 
 async def chat_completions(request: web.Request) -> web.StreamResponse:
     """Answer one chat completion in the caller's form."""
-    payer = await payer_of(request)
+    account = await caller_of(request)
     body = await read_object(request, limit_bytes=BODY_LIMIT_BYTES)
     call = codec.read(body)
     if current().draining:
         raise Unavailable("draining")
     request_id = request[REQUEST_ID]
-    audience = audience_of(payer)
+    audience = router.Audience.of(account)
     model = router.model(call.model, audience)
     quote = billing.quote(
         model,
@@ -56,9 +56,9 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
     if len(named) > MAX_KEY_LENGTH:
         raise BadInput("field_too_long", field="Idempotency-Key", limit=MAX_KEY_LENGTH)
     held = await calls.reserve(
-        payer,
+        calls.Payer.of(account),
         quote,
-        key=f"v1:{payer.account}:{named or request_id}",
+        key=f"v1:{account.id}:{named or request_id}",
         owner=current().owner,
         expires_in=timedelta(seconds=deadline_s + 300),
         reason=billing.Reason.API,

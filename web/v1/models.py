@@ -6,21 +6,21 @@ from aiohttp import web
 
 from core import router
 from core.kit.errors import NotFound
-from web.v1.auth import audience_of, payer_of
+from web.v1.auth import caller_of
 from web.v1.codecs.openai_chat import model_object
 
 
 async def list_models(request: web.Request) -> web.Response:
     """Every model the account may use, in OpenAI's list form."""
-    payer = await payer_of(request)
-    models = router.models(audience_of(payer))
+    account = await caller_of(request)
+    models = router.models(router.Audience.of(account))
     return web.json_response({"object": "list", "data": [model_object(m.name) for m in models]})
 
 
 async def get_model(request: web.Request) -> web.Response:
     """One of them."""
-    payer = await payer_of(request)
+    account = await caller_of(request)
     name = request.match_info["model"]
-    if all(model.name != name for model in router.models(audience_of(payer))):
+    if all(model.name != name for model in router.models(router.Audience.of(account))):
         raise NotFound("model_unknown", model=name[:120])
     return web.json_response(model_object(name))
