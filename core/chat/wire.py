@@ -248,11 +248,6 @@ def load_account_event(document: object) -> AccountEvent:
     return reader(fields)
 
 
-def dump_params(params: Mapping[str, Param]) -> Document:
-    """Parameters of a notice or an error."""
-    return dict(params)
-
-
 def load_params(document: object) -> Mapping[str, Param]:
     """Parameters of a notice or an error: text and numbers only. Raises WireError."""
     # Names are the writer's own, so a parameter called `v` says nothing about the version.

@@ -69,11 +69,6 @@ class Answer:
         self.headers: Mapping[str, str] = {name.lower(): value for name, value in response.headers.items()}
         """By lower-case name."""
 
-    @property
-    def media_type(self) -> str:
-        """`application/json` and the like, lower case, without parameters; empty when not told."""
-        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
-
     async def read(self) -> bytes:
         """The next bytes as soon as there are some; empty at the end. Raises TransportError(BROKEN)."""
         try:
